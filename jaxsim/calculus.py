@@ -1,0 +1,176 @@
+"""The words that equations are written in: free functions that dispatch on what the field is made of."""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+
+from .field import Field
+
+
+def _field(u) -> Field:
+    if not isinstance(u, Field):
+        raise TypeError(f"expected a Field (made by `space.field(...)` or `js.Function(...)`), got {type(u).__name__}.")
+    return u
+
+
+def _vector(u: Field, name: str) -> Field:
+    dimension = _field(u).space.dimension
+    if dimension is not None and u.shape[:1] != (dimension,):
+        raise ValueError(
+            f"{name} needs a vector field with {dimension} leading components, one per axis; got components {u.shape}."
+        )
+    return u
+
+
+def _dimension(u: Field) -> int:
+    if u.space.dimension is None:
+        raise ValueError(
+            "this field does not know its dimension yet: pass `dimension=` to `js.Function`, or use `js.residual`."
+        )
+    return u.space.dimension
+
+
+def partial(u: Field, axis: int, order: int = 1) -> Field:
+    """Derivative along a spatial axis, $\\partial^n u / \\partial x_a^n$.
+
+    **Arguments:**
+
+    - `u`: any field.
+    - `axis`: spatial axis, 0 is the first.
+    - `order`: order of the derivative, a whole number of at least 0.
+
+    **Returns:** a field with the same components.
+    """
+    if order < 0 or int(order) != order:
+        raise ValueError(f"partial: `order` must be a whole number of at least 0, got {order}.")
+    return _field(u) if order == 0 else _field(u).space.partial(u, axis, int(order))
+
+
+def grad(u: Field) -> Field:
+    """Gradient: a new leading axis of size `dimension`, `grad(u)[i] = partial(u, i)`."""
+    return stack(*(partial(u, axis) for axis in range(_dimension(_field(u)))))
+
+
+def div(u: Field) -> Field:
+    """Divergence of a vector field, $\\sum_i \\partial_i u_i$; the leading axis is summed."""
+    _vector(u, "div")
+    return sum_fields(partial(u[axis], axis) for axis in range(_dimension(u)))
+
+
+def curl(u: Field) -> Field:
+    """Curl.
+
+    In three dimensions of a vector (a vector). In two, of a vector the scalar $\\partial_x v - \\partial_y u$, and of
+    a scalar $\\psi$ the vector $(\\partial_y \\psi, -\\partial_x \\psi)$, so that `curl(curl(psi))` is
+    `-laplacian(psi)`.
+    """
+    dimension = _dimension(_field(u))
+    if dimension == 2 and u.shape == ():
+        return stack(partial(u, 1), -partial(u, 0))
+    if dimension == 2:
+        _vector(u, "curl")
+        return partial(u[1], 0) - partial(u[0], 1)
+    if dimension == 3:
+        _vector(u, "curl")
+        pairs = ((1, 2), (2, 0), (0, 1))
+        return stack(*(partial(u[b], a) - partial(u[a], b) for a, b in pairs))
+    raise ValueError("curl needs two or three dimensions.")
+
+
+def cross(u: Field, v: Field) -> Field:
+    """Cross product of two vectors in three dimensions, or its scalar component for vectors in the plane."""
+    dimension = _dimension(_field(u))
+    _vector(u, "cross"), _vector(v, "cross")
+    if dimension == 2:
+        return u[0] * v[1] - u[1] * v[0]
+    if dimension == 3:
+        return stack(*(u[a] * v[b] - u[b] * v[a] for a, b in ((1, 2), (2, 0), (0, 1))))
+    raise ValueError("cross needs two or three dimensions.")
+
+
+def laplacian(u: Field) -> Field:
+    """Laplacian of every component, $\\sum_i \\partial_i^2 u$."""
+    return _field(u).space.laplacian(u)
+
+
+def inverse_laplacian(u: Field) -> Field:
+    """The zero-mean solution $\\psi$ of $\\nabla^2 \\psi = u - \\bar u$, for every component."""
+    return _field(u).space.inverse_laplacian(u)
+
+
+def project(u: Field) -> Field:
+    """Leray projection of a vector field on its divergence-free part, $u - \\nabla \\nabla^{-2} \\nabla\\cdot u$.
+
+    The mean is kept. Idempotent to rounding.
+    """
+    return _vector(u, "project").space.project(u)
+
+
+def dot(u: Field, v: Field) -> Field:
+    """Sum over the leading axis of the products, $\\sum_i u_i v_i$ (no conjugate)."""
+    if _field(u).shape[:1] != _field(v).shape[:1] or not u.shape:
+        raise ValueError(f"dot needs two fields with equally many components, got {u.shape} and {v.shape}.")
+    return sum_fields(a * b for a, b in zip(u, v, strict=True))
+
+
+def advect(velocity: Field, u: Field) -> Field:
+    """Convective derivative, $\\sum_i v_i \\partial_i u$; each component of `u` is advected."""
+    _vector(velocity, "advect")
+    return sum_fields(velocity[axis] * partial(u, axis) for axis in range(_dimension(velocity)))
+
+
+def integral(u: Field) -> jax.Array:
+    """Integral over the box, for every component: shape of the components. Exact for resolved modes."""
+    return _field(u).space.integral(u)
+
+
+def mean(u: Field) -> jax.Array:
+    """Mean over the box, for every component."""
+    return integral(u) / u.space.volume
+
+
+def inner(u: Field, v: Field) -> jax.Array:
+    """Inner product $\\int \\bar u v$, summed over all components: a scalar."""
+    return jnp.sum(integral(pointwise(lambda a, b: jnp.conj(a) * b, u, v, degree=2)))
+
+
+def norm(u: Field) -> jax.Array:
+    """Norm $(\\int |u|^2)^{1/2}$ over all components: a real scalar, differentiable away from zero."""
+    return jnp.sqrt(jnp.real(inner(u, u)))
+
+
+def pointwise(function: Callable, *fields: Field, degree: int = 2) -> Field:
+    """A function of nodal values as a field, e.g. `pointwise(jnp.sin, u)`.
+
+    **Arguments:**
+
+    - `function`: maps nodal arrays of shape `(..., *grid)` to one.
+    - `fields`: its arguments.
+    - `degree`: polynomial degree that dealiasing takes the function for; a function that is no polynomial needs a
+      guess, and a finer grid shows whether it was enough.
+    """
+    return _field(fields[0]).space.pointwise(function, *fields, degree=degree)
+
+
+def stack(*fields: Field | Sequence[Field]) -> Field:
+    """Fields as the components of one: a new leading axis. `stack(u, v)` or `stack([u, v])`."""
+    members = fields[0] if len(fields) == 1 and not isinstance(fields[0], Field) else fields
+    members = [_field(u) for u in members]
+    return members[0].space.stack(members)
+
+
+def sample(function: Callable, t, u: Field) -> Field:
+    """A function of time and position, `function(t, x, ...)`, as a field on the space of `u`.
+
+    The function gets one array per axis and returns values of shape `(..., *grid)`.
+    """
+    return _field(u).space.sample(function, t)
+
+
+def sum_fields(fields) -> Field:
+    """Sum of an iterable of fields."""
+    first, *rest = fields
+    for u in rest:
+        first = first + u
+    return first

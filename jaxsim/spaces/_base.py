@@ -1,0 +1,240 @@
+"""What every space offers, and the errors of what it does not."""
+
+import abc
+import math
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..field import Field
+from ..grid import Grid
+
+
+class Space(eqx.Module):
+    """What a field is made of.
+
+    A space gives the arithmetic of its fields (`add`, `scale`, `multiply`, `pointwise`), their derivatives, the
+    passage to and from nodal values, and, to time integrators, bare arrays: `state(field)` and `bind(array)`. A space
+    that diagonalizes constant-coefficient operators also implements `modes`.
+    """
+
+    # -- the box -----------------------------------------------------------------------------------------------------
+    @property
+    @abc.abstractmethod
+    def dimension(self) -> int | None:
+        """Number of spatial axes, or `None` where a callable has not said yet."""
+
+    @property
+    def volume(self) -> float:
+        """Length, area or volume of the box."""
+        return self._grid("volume").volume
+
+    def _grid(self, wish: str) -> Grid:
+        grid = getattr(self, "grid", None)
+        if grid is None:
+            raise self.lacks(wish, "Fourier and FiniteDifference, which have a grid, do")
+        return grid
+
+    def lacks(self, operator: str, advice: str) -> TypeError:
+        """The error for an operator that this space does not have."""
+        return TypeError(f"{type(self).__name__} fields have no `{operator}`: {advice}.")
+
+    # -- making and reading fields -----------------------------------------------------------------------------------
+    @abc.abstractmethod
+    def field(self, source) -> Field:
+        """A field from a callable of the coordinates or from nodal values of shape `(..., *grid.shape)`."""
+
+    @abc.abstractmethod
+    def values(self, u: Field) -> jax.Array:
+        """Nodal values, `(..., *grid.shape)`."""
+
+    def coefficients(self, u: Field) -> jax.Array:
+        """Modal coefficients."""
+        raise self.lacks("coefficients", "Fourier fields have them")
+
+    @abc.abstractmethod
+    def components(self, u: Field) -> tuple[int, ...]:
+        """Shape of the leading component axes."""
+
+    @abc.abstractmethod
+    def dtype(self, u: Field) -> np.dtype:
+        """Type of the nodal values."""
+
+    def evaluate(self, u: Field, *coordinates) -> jax.Array:
+        """The field at a point."""
+        raise self.lacks("__call__", "use `js.interpolate` for grid fields")
+
+    def sample(self, function: Callable, t) -> Field:
+        """The field of `function(t, x, ...)`."""
+        return self.field(lambda *x: function(t, *x))
+
+    def lift(self, u: Field, other: Any) -> Field:
+        """`other` as a field that can be added to `u`: fields pass, nodal values and numbers are wrapped."""
+        if isinstance(other, Field):
+            if type(other.space) is not type(self) or getattr(other.space, "grid", None) != getattr(self, "grid", None):
+                raise ValueError(
+                    f"fields live on different spaces ({_name(self)} and {_name(other.space)}): "
+                    "move one with `js.interpolate(u, space)`."
+                )
+            return other
+        return self.field(jnp.broadcast_to(jnp.asarray(other, u.dtype), self._lifted_shape(jnp.shape(other))))
+
+    def _lifted_shape(self, shape):
+        return np.broadcast_shapes(shape, self._grid("arithmetic with arrays").shape)
+
+    # -- arithmetic --------------------------------------------------------------------------------------------------
+    @abc.abstractmethod
+    def linear(self, function: Callable, *fields: Field) -> Field:
+        """A linear function of arrays that acts on leading axes only, applied to whatever the fields hold."""
+
+    def add(self, u: Field, v: Field) -> Field:
+        """Sum."""
+        return self.linear(lambda a, b: a + b, u, v)
+
+    def scale(self, u: Field, factor) -> Field:
+        """Product with something uniform over the grid: a number, or an array of components."""
+        return self.linear(lambda a: multiply(factor, a), u)
+
+    def index(self, u: Field, index) -> Field:
+        """Components picked by a NumPy index."""
+        if not u.shape:
+            raise TypeError("a scalar field has no components to pick.")
+        return self.linear(lambda a: a[index], u)
+
+    def stack(self, fields) -> Field:
+        """Fields as the components of one."""
+        return self.linear(lambda *arrays: _stack(arrays), *fields)
+
+    @abc.abstractmethod
+    def multiply(self, u: Field, v: Field) -> Field:
+        """Product, dealiased where the space aliases."""
+
+    @abc.abstractmethod
+    def pointwise(self, function: Callable, *fields: Field, degree: int = 2) -> Field:
+        """A function of nodal values."""
+
+    # -- calculus ----------------------------------------------------------------------------------------------------
+    @abc.abstractmethod
+    def partial(self, u: Field, axis: int, order: int) -> Field:
+        """Derivative of a given order along one axis."""
+
+    def laplacian(self, u: Field) -> Field:
+        """Sum of the second derivatives."""
+        second = [self.partial(u, axis, 2) for axis in range(self.dimension or 0)]
+        total = second[0]
+        for v in second[1:]:
+            total = total + v
+        return total
+
+    def inverse_laplacian(self, u: Field) -> Field:
+        """Zero-mean inverse of the Laplacian."""
+        raise self.lacks("inverse_laplacian", "Fourier and periodic FiniteDifference spaces do")
+
+    def project(self, u: Field) -> Field:
+        """Leray projection."""
+        raise self.lacks("project", "Fourier and periodic FiniteDifference spaces do")
+
+    def integral(self, u: Field) -> jax.Array:
+        """Integral over the box."""
+        raise self.lacks("integral", "Fourier and FiniteDifference spaces do")
+
+    # -- for integrators ---------------------------------------------------------------------------------------------
+    def state(self, u: Field) -> jax.Array:
+        """The bare array that an integrator carries."""
+        raise self.lacks("state", "time integration needs a Fourier or FiniteDifference space")
+
+    def bind(self, state: jax.Array, t=None) -> Field:
+        """The field of a bare array, with boundary values taken at time `t`."""
+        raise self.lacks("bind", "time integration needs a Fourier or FiniteDifference space")
+
+    def for_degree(self, degree: int) -> "Space":
+        """The same space, prepared for products of this polynomial degree without aliasing."""
+        return self
+
+    def homogeneous(self) -> "Space":
+        """The same space with zero boundary data, on which linear operators are linear and not affine."""
+        return self
+
+    def modes(self) -> "Modes | None":
+        """How this space diagonalizes constant-coefficient operators, or `None` where it does not."""
+        return None
+
+
+class Modes(eqx.Module):
+    """The diagonal form of a space: where constant-coefficient operators multiply mode by mode.
+
+    `probe(components, component)` is the field whose given component has every mode equal to one, as a NumPy
+    complex128 array; applying a linear operator to it and reading `symbol` gives the operator's eigenvalues.
+    `to_modes` and `from_modes` take integrator states (of `Space.state`) there and back.
+    """
+
+    @abc.abstractmethod
+    def probe(self, components: tuple[int, ...], component: tuple[int, ...]) -> Field:
+        """Unit modes in one component, zero in the others."""
+
+    @abc.abstractmethod
+    def symbol(self, u: Field):
+        """The eigenvalues read off the image of a probe, shape `(*components, *modes)`."""
+
+    @abc.abstractmethod
+    def to_modes(self, state: jax.Array) -> jax.Array:
+        """Integrator state to modal amplitudes."""
+
+    @abc.abstractmethod
+    def from_modes(self, amplitudes: jax.Array) -> jax.Array:
+        """Modal amplitudes to integrator state."""
+
+
+def multiply(factor, array):
+    """`factor * array` in the array's own precision; stays in NumPy when both can."""
+    if isinstance(factor, (int, float, complex)):
+        return factor * array
+    if isinstance(array, np.ndarray) and not isinstance(factor, jax.core.Tracer):
+        return np.asarray(factor) * array
+    factor, array = jnp.asarray(factor), jnp.asarray(array)
+    dtype = complex_dtype(array.dtype) if jnp.iscomplexobj(factor) else array.dtype
+    return factor.astype(dtype) * array.astype(dtype)
+
+
+def _stack(arrays):
+    return np.stack(arrays) if all(isinstance(a, np.ndarray) for a in arrays) else jnp.stack(arrays)
+
+
+def _name(space) -> str:
+    grid = getattr(space, "grid", None)
+    return f"{type(space).__name__}({grid})" if grid is not None else type(space).__name__
+
+
+def fast_length(minimum: int) -> int:
+    """The least even whole number of at least `minimum` that has no prime factor above 7, which FFTs like."""
+    length = max(2, minimum + minimum % 2)
+    while True:
+        rest = length
+        for prime in (2, 3, 5, 7):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return length
+        length += 2
+
+
+def real_dtype(dtype) -> np.dtype:
+    """float32 for float32 and complex64, float64 for float64 and complex128."""
+    return np.dtype(jnp.finfo(dtype).dtype)
+
+
+def complex_dtype(dtype) -> np.dtype:
+    """complex64 for float32 and complex64, complex128 for float64 and complex128."""
+    return np.dtype(np.complex64 if real_dtype(dtype) == np.float32 else np.complex128)
+
+
+def nodal_shape_error(space: Space, shape, grid: Grid) -> ValueError:
+    """The error for nodal values that do not end in the grid's shape."""
+    return ValueError(
+        f"{type(space).__name__}: nodal values need shape (..., {', '.join(map(str, grid.shape))}), got {tuple(shape)}; "
+        f"one value per node of {grid}, {math.prod(grid.shape)} in all."
+    )
