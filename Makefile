@@ -42,7 +42,7 @@ types: $(STAMP)  ## pyright
 	$(BIN)/python -m pyright
 
 docs: $(STAMP)  ## build the documentation into site/
-	$(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 bench: $(BENCH_STAMP)  ## side by side with peers; each script ends with one JSON line
 	@set -e; for script in benchmarks/[!_]*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
