@@ -1,5 +1,6 @@
 """jaxsim: differentiable physics in JAX. One equation, every solver."""
 
+from . import equations
 from .calculus import (
     advect,
     cross,
@@ -19,15 +20,18 @@ from .calculus import (
     sample,
     stack,
 )
+from .equations import Equation, residual
 from .field import Field
 from .grid import Grid
-from .spaces import Fourier, Space
+from .spaces import Fourier, Function, Space
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Equation",
     "Field",
     "Fourier",
+    "Function",
     "Grid",
     "Space",
     "advect",
@@ -35,6 +39,7 @@ __all__ = [
     "curl",
     "div",
     "dot",
+    "equations",
     "grad",
     "inner",
     "integral",
@@ -45,6 +50,7 @@ __all__ = [
     "partial",
     "pointwise",
     "project",
+    "residual",
     "sample",
     "stack",
 ]

@@ -2,5 +2,6 @@
 
 from ._base import Modes, Space
 from .fourier import Fourier
+from .function import Callables, Function
 
-__all__ = ["Fourier", "Modes", "Space"]
+__all__ = ["Callables", "Fourier", "Function", "Modes", "Space"]

@@ -1,0 +1,128 @@
+"""What an equation is, and its residual on any field."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from ..calculus import stack
+from ..field import Field
+from ..spaces import Callables
+
+State = Any  # a Field, or a pytree of Fields
+
+
+class Equation(eqx.Module):
+    """A partial differential equation $u_t = L u + N(t, u)$, written once for every space.
+
+    Subclass it, name the parameters, and write `linear`, `nonlinear` or both with the functions of `jaxsim`
+    (`js.laplacian`, `js.partial`, ...). Parameters given as Python numbers become array leaves, so that they can be
+    differentiated and swept without compiling again. A system is a field with one leading axis: unpack it with
+    `u, v = state` and return one field per component.
+
+    !!! example
+
+        ```python
+        class Burgers(js.Equation):
+            viscosity: float | jax.Array
+
+            def linear(self, u):
+                return self.viscosity * js.laplacian(u)
+
+            def nonlinear(self, t, u):
+                return -0.5 * js.partial(u * u, 0)
+        ```
+    """
+
+    def __check_init__(self):
+        for item in dataclasses.fields(self):
+            value = getattr(self, item.name)
+            if not item.metadata.get("static") and isinstance(value, (int, float, complex)) and value is not True:
+                object.__setattr__(self, item.name, jnp.asarray(value if isinstance(value, complex) else float(value)))
+
+    def linear(self, u: State) -> State | None:
+        """The stiff part: linear in `u`, with coefficients constant in space and time. `None` where there is none."""
+        return None
+
+    def nonlinear(self, t, u: State) -> State | None:
+        """The rest of the right-hand side. `None` where there is none."""
+        return None
+
+    def residual(self, t, u: State) -> State | None:
+        """For stationary or constrained problems: what must vanish. `None` for evolution equations."""
+        return None
+
+    def right_hand_side(self, t, u: State) -> State:
+        """The sum of both parts, with the structure of `u`."""
+        parts = [like_state(part, u) for part in (self.linear(u), self.nonlinear(t, u)) if part is not None]
+        if not parts:
+            raise TypeError(f"{type(self).__name__} has neither `linear` nor `nonlinear`: write at least one of them.")
+        return jax.tree.map(lambda *fields: _total(fields), *parts, is_leaf=is_field)
+
+
+def is_field(node) -> bool:
+    """Whether a pytree node is a Field."""
+    return isinstance(node, Field)
+
+
+def like_state(result: State, u: State) -> State:
+    """The result of an equation with the structure of its state: tuples of components are stacked."""
+    if isinstance(u, Field) and isinstance(result, (tuple, list)):
+        result = stack(*result)
+    wanted = jax.tree.structure(jax.tree.map(lambda _: 0, u, is_leaf=is_field))
+    given = jax.tree.structure(jax.tree.map(lambda _: 0, result, is_leaf=is_field))
+    if wanted != given:
+        raise TypeError(f"the equation's parts must return fields structured like the state, {wanted}; got {given}.")
+    return result
+
+
+def residual(equation: Equation, u: State) -> Callable[..., Any]:
+    """What is left of an equation when a field is put into it.
+
+    **Arguments:**
+
+    - `equation`: any `js.Equation`.
+    - `u`: a `js.Function` (or a pytree of them).
+
+    **Returns:** `r(t, x, ...)`, the residual $u_t - L u - N(t, u)$ at a point, or the equation's own `residual` where
+    it has one; shape of the components. It vanishes for a solution. For a field on a grid, `r(t)` is the field
+    $-L u - N(t, u)$ (or the own residual), zero at steady states.
+    """
+    fields = jax.tree.leaves(u, is_leaf=is_field)
+    if not all(is_field(f) for f in fields):
+        raise TypeError("residual: wrap callables as js.Function(callable), and put fields in.")
+    if not all(isinstance(f.space, Callables) for f in fields):
+        return lambda t=0.0: _left_over(equation, t, u, rate=None)
+
+    def at_point(t, *x):
+        if not x:
+            raise TypeError("residual: give the time and at least one coordinate, r(t, x, ...).")
+        bound = jax.tree.map(lambda f: _meet(f, t, *x), u, is_leaf=is_field)
+        rate = jax.tree.map(lambda f: f.space.rate(f), bound, is_leaf=is_field)
+        left = _left_over(equation, jnp.asarray(t, jnp.result_type(float, t, *x)), bound, rate)
+        return jax.tree.map(lambda f: f(t, *x), left, is_leaf=is_field)
+
+    return at_point
+
+
+def _left_over(equation, t, u, rate):
+    own = equation.residual(t, u)
+    if own is not None:
+        return like_state(own, u) if isinstance(own, (tuple, list)) else own
+    right = equation.right_hand_side(t, u)
+    if rate is None:
+        return jax.tree.map(lambda r: -r, right, is_leaf=is_field)
+    return jax.tree.map(lambda a, b: a - b, rate, right, is_leaf=is_field)
+
+
+def _meet(u: Field, *coordinates) -> Field:
+    """The field, knowing its dimension and components."""
+    return Field(Callables(len(coordinates) - 1, u.space.output(u, *coordinates).shape), u.data)
+
+
+def _total(fields):
+    first, *rest = fields
+    return sum(rest, first)

@@ -1,0 +1,159 @@
+"""Fields made of a callable: networks, exact solutions, manufactured solutions."""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..field import Field
+from ._base import Space, multiply
+
+
+def Function(function: Callable, dimension: int | None = None, components: tuple[int, ...] | None = None) -> Field:
+    """A callable of time and position as a field; derivatives are forward-mode automatic differentiation.
+
+    **Arguments:**
+
+    - `function`: maps scalars `(t, x)`, `(t, x, y)` or `(t, x, y, z)` to an array of the components' shape: `()` for a
+        scalar field, `(2,)` for two components. An equinox module keeps its parameters as leaves of the field.
+    - `dimension`: number of spatial axes. `js.residual` finds it from the coordinates it is given.
+    - `components`: shape of the components, found likewise.
+
+    **Returns:** a field; calling it, `u(t, x, ...)`, evaluates at a point (use `jax.vmap` for many). Sums, products
+    and derivatives of such fields are exact compositions: nothing is sampled.
+
+    !!! example
+
+        ```python
+        u = js.Function(lambda t, x: jnp.exp(-t) * jnp.sin(x), dimension=1, components=())
+        js.laplacian(u)(0.0, 1.0)    # -sin(1)
+        ```
+    """
+    if not callable(function):
+        raise TypeError(f"js.Function needs a callable of (t, x, ...), got {type(function).__name__}.")
+    return Field(Callables(dimension, components), function)
+
+
+class Callables(Space):
+    """The space of callables of time and position. Made by `js.Function`."""
+
+    dimension: int | None = eqx.field(static=True, default=None)
+    shape: tuple[int, ...] | None = eqx.field(static=True, default=None)
+
+    def field(self, source) -> Field:
+        if callable(source):
+            return Field(self, _Steady(source))
+        return Field(self, _Constant(jnp.asarray(source)))
+
+    def sample(self, function: Callable, t) -> Field:
+        return Field(self, _Sample(function))
+
+    def lift(self, u: Field, other) -> Field:
+        return super().lift(u, other) if isinstance(other, Field) else self.field(other)
+
+    def values(self, u: Field) -> jax.Array:
+        raise self.lacks("values", "call it at a point, or move it to a grid with `js.interpolate(u, space, t)`")
+
+    def components(self, u: Field) -> tuple[int, ...]:
+        if self.dimension is None:
+            raise ValueError("this field has not met its coordinates: pass `dimension=` to js.Function, or use js.residual.")
+        return self.output(u, *([0.0] * (self.dimension + 1))).shape
+
+    def dtype(self, u: Field) -> np.dtype:
+        return self.output(u, *([0.0] * ((self.dimension or 0) + 1))).dtype
+
+    @staticmethod
+    def output(u: Field, *coordinates) -> jax.ShapeDtypeStruct:
+        """Shape and type of the value at a point, without evaluating it."""
+        return eqx.filter_eval_shape(u.data, *(jnp.asarray(x, jnp.result_type(float, x)) for x in coordinates))
+
+    def evaluate(self, u: Field, *coordinates) -> jax.Array:
+        """Value at the time and place `(t, x, ...)`."""
+        if self.dimension is not None and len(coordinates) != self.dimension + 1:
+            raise ValueError(f"a function of {self.dimension} dimensions is evaluated at (t, x, ...): got {len(coordinates)}.")
+        dtype = jnp.result_type(float, *coordinates)
+        return u.data(*(jnp.asarray(x, dtype) for x in coordinates))
+
+    def linear(self, function: Callable, *fields: Field) -> Field:
+        return Field(self, _Apply(function, tuple(u.data for u in fields)))
+
+    def scale(self, u: Field, factor) -> Field:
+        if jnp.ndim(factor) > 0 and self.dimension is not None:  # grid axes of size one vanish at a point
+            factor = jnp.reshape(factor, jnp.shape(factor)[: max(jnp.ndim(factor) - self.dimension, 0)])
+        return self.linear(lambda a: multiply(factor, a), u)
+
+    def multiply(self, u: Field, v: Field) -> Field:
+        return self.linear(lambda a, b: a * b, u, v)
+
+    def pointwise(self, function: Callable, *fields: Field, degree: int = 2) -> Field:
+        return self.linear(function, *fields)
+
+    def partial(self, u: Field, axis: int, order: int) -> Field:
+        if self.dimension is not None and not -self.dimension <= axis < self.dimension:
+            raise ValueError(f"axis {axis} does not exist: this function has {self.dimension} spatial axes.")
+        argument = axis + 1 if axis >= 0 else axis
+        return Field(self, _Derivative(u.data, argument, order))
+
+    def rate(self, u: Field) -> Field:
+        """Time derivative."""
+        return Field(self, _Derivative(u.data, 0, 1))
+
+    def laplacian(self, u: Field) -> Field:
+        if self.dimension is None:
+            raise ValueError("laplacian: pass `dimension=` to js.Function, or use js.residual, which finds it.")
+        return super().laplacian(u)
+
+
+class _Constant(eqx.Module):
+    value: jax.Array
+
+    def __call__(self, t, *x):
+        return self.value
+
+
+class _Steady(eqx.Module):
+    function: Callable
+
+    def __call__(self, t, *x):
+        return _array(self.function(*x))
+
+
+class _Sample(eqx.Module):
+    function: Callable
+
+    def __call__(self, t, *x):
+        return _array(self.function(t, *x))
+
+
+class _Apply(eqx.Module):
+    function: Callable
+    children: tuple
+
+    def __call__(self, t, *x):
+        return self.function(*(child(t, *x) for child in self.children))
+
+
+class _Derivative(eqx.Module):
+    child: Callable
+    argument: int = eqx.field(static=True)
+    order: int = eqx.field(static=True)
+
+    def __call__(self, *arguments):
+        index = self.argument % len(arguments)
+
+        def along(value):
+            return jnp.asarray(self.child(*arguments[:index], value, *arguments[index + 1 :]))
+
+        for _ in range(self.order):
+            along = _forward(along)
+        return along(arguments[index])
+
+
+def _forward(function):
+    return lambda x: jax.jvp(function, (x,), (jnp.ones_like(x),))[1]
+
+
+def _array(value):
+    return jnp.stack(jnp.broadcast_arrays(*value)) if isinstance(value, (list, tuple)) else jnp.asarray(value)
