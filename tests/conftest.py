@@ -1,10 +1,10 @@
-"""Test configuration: double precision, four virtual CPU devices, and a compilation cache kept between runs."""
+"""Double precision, four virtual CPU devices, and a compilation cache kept between runs."""
 
 import os
 from pathlib import Path
 
-# XLA reads its flags when the first backend starts, so they are set before jax is imported. Threads are left to XLA:
-# the four devices share one pool, and pinning it starves collectives when two workers share two cores.
+# XLA reads its flags when the first backend starts, so they are set before jax is imported. Threads are
+# not pinned: collectives between the four devices wait for each other, and need a thread each.
 _DEVICES = "--xla_force_host_platform_device_count=4"
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_DEVICES}".strip()
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".cache" / "jax"))
