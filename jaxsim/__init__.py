@@ -1,6 +1,6 @@
 """jaxsim: differentiable physics in JAX. One equation, every solver."""
 
-from . import equations
+from . import equations, integrate
 from .calculus import (
     advect,
     cross,
@@ -23,6 +23,7 @@ from .calculus import (
 from .equations import Equation, residual
 from .field import Field
 from .grid import Grid
+from .integrate import March, SemilinearTerm, march, rollout
 from .spaces import Fourier, Function, Space
 
 __version__ = "0.1.0"
@@ -33,6 +34,8 @@ __all__ = [
     "Fourier",
     "Function",
     "Grid",
+    "March",
+    "SemilinearTerm",
     "Space",
     "advect",
     "cross",
@@ -43,14 +46,17 @@ __all__ = [
     "grad",
     "inner",
     "integral",
+    "integrate",
     "inverse_laplacian",
     "laplacian",
+    "march",
     "mean",
     "norm",
     "partial",
     "pointwise",
     "project",
     "residual",
+    "rollout",
     "sample",
     "stack",
 ]

@@ -155,6 +155,10 @@ class Space(eqx.Module):
         """The same space, prepared for products of this polynomial degree without aliasing."""
         return self
 
+    def peak(self, u: Field) -> int:
+        """Highest polynomial degree of the products that made a field; 1 where the space does not alias."""
+        return 1
+
     def homogeneous(self) -> "Space":
         """The same space with zero boundary data, on which linear operators are linear and not affine."""
         return self

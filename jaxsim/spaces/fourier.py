@@ -279,17 +279,22 @@ class Fourier(Space):
     def for_degree(self, degree: int) -> "Fourier":
         return Fourier(self.grid, self.real, self.dealias, self.mesh, degree)
 
+    def peak(self, u: Field) -> int:
+        return u.data.peak
+
     def modes(self) -> "FourierModes":
         return FourierModes(self)
 
     # -- transforms --------------------------------------------------------------------------------------------------
     def _to_nodes(self, spectrum, nodes):
-        transform = _transforms.to_nodes if self.mesh is None else _sharded.over(self.mesh).to_nodes
-        return transform(jnp.asarray(spectrum), nodes, self.real)
+        if self.mesh is None:
+            return _transforms.to_nodes(jnp.asarray(spectrum), nodes, self.real)
+        return _sharded.to_nodes(self.mesh, jnp.asarray(spectrum), nodes, self.real)
 
     def _to_spectrum(self, values):
-        transform = _transforms.to_spectrum if self.mesh is None else _sharded.over(self.mesh).to_spectrum
-        return transform(values, self.cutoffs, self.real)
+        if self.mesh is None:
+            return _transforms.to_spectrum(values, self.cutoffs, self.real)
+        return _sharded.to_spectrum(self.mesh, values, self.cutoffs, self.real)
 
 
 class FourierModes(Modes):

@@ -1,0 +1,175 @@
+"""Fixed steps, the fast path: a checkpointed scan over `solver.step`."""
+
+import importlib.util
+from typing import Any
+
+import diffrax as dfx
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..equations import Equation, is_field
+from ..spaces import Space
+from .checkpoint import checkpointed_scan
+from .exponential import AbstractSemilinearSolver, Krogstad4
+from .term import SemilinearTerm
+
+
+class Diverged(RuntimeError):
+    """A run met a value that is not finite. Its message says after how many steps, and at which time."""
+
+
+class March(eqx.Module):
+    """What a fixed-step run gives: `value`, and how it ended.
+
+    - `value`: the final field, or the trajectory with a leading time axis; from the first non-finite state on, the
+        last finite one is held.
+    - `succeeded`: whether every state was finite, a boolean.
+    - `steps`: number of steps until the end or the first non-finite state.
+    - `time`: the time reached.
+    """
+
+    value: Any
+    succeeded: jax.Array
+    steps: jax.Array
+    time: jax.Array
+
+
+def rollout(equation: Equation, u0: Any, *, dt, steps: int, t0=0.0, solver: dfx.AbstractSolver | None = None,
+            save_every: int | None = None, block: int | None = None, progress: bool = False,
+            throw: bool = True) -> Any:  # fmt: skip
+    """Integrate with a fixed number of fixed steps.
+
+    Reverse-mode memory grows with the square root of `steps` (see `checkpointed_scan`); the coefficients of exponential and
+    IMEX solvers are computed once, in double precision where the parameters are known.
+
+    **Arguments:**
+
+    - `equation`: a `js.Equation`.
+    - `u0`: initial field, or a pytree of fields.
+    - `dt`: step size, a positive number; may be traced.
+    - `steps`: number of steps, a static whole number.
+    - `t0`: initial time.
+    - `solver`: any jaxsim or diffrax solver with a fixed step; `None` takes `Krogstad4` where the space diagonalizes
+        the linear part, and `diffrax.Tsit5` where it does not.
+    - `save_every`: keep every so many-th state; must divide `steps`.
+    - `block`: steps between stored states of the reverse pass; `None` balances memory.
+    - `progress`: show a progress bar.
+    - `throw`: raise if a state is not finite. Without it the last finite state is held: look at `js.march` for the
+        status.
+
+    **Returns:** the final field, or with `save_every` a field whose values have a leading time axis of
+    `steps // save_every` (the initial state is not among them).
+
+    **Raises:** `Diverged` at the first state that is not finite (an equinox run-time error inside `jax.jit`).
+    """
+    result = march(equation, u0, dt=dt, steps=steps, t0=t0, solver=solver, save_every=save_every, block=block,
+                   progress=progress)  # fmt: skip
+    return _checked(result) if throw else result.value
+
+
+def march(equation: Equation, u0: Any, *, dt, steps: int, t0=0.0, solver: dfx.AbstractSolver | None = None,
+          save_every: int | None = None, block: int | None = None, progress: bool = False) -> March:  # fmt: skip
+    """As `rollout`, but returns a `March`, which says how the run ended, and never raises for it."""
+    _check_arguments(equation, u0, dt, steps, save_every)
+    spaces = jax.tree.map(lambda f: f.space, u0, is_leaf=is_field)
+    y0 = jax.tree.map(lambda f: f.space.state(f), u0, is_leaf=is_field)
+    term = SemilinearTerm(equation, spaces).for_state(y0)
+    solver = default_solver(spaces) if solver is None else solver
+    if isinstance(solver, AbstractSemilinearSolver):
+        solver = solver.prepare(term, dt, y0)
+    precision = jnp.finfo(jnp.result_type(*jax.tree.leaves(y0))).dtype
+    every = steps if save_every is None else save_every
+    meter = progress_meter(progress)
+    dt, t0 = jnp.asarray(dt, precision), jnp.asarray(t0, precision)
+    trajectory, succeeded, count = _run(solver, term, y0, dt, t0, steps, every, block, meter)
+    values = trajectory if save_every is not None else jax.tree.map(lambda a: a[-1], trajectory)
+    time = t0 + count * dt
+    value = jax.tree.map(lambda s, y: s.bind(y, time), _user_spaces(u0), values, is_leaf=_is_space)
+    return March(value, succeeded, count, time)
+
+
+@eqx.filter_jit
+def _run(solver, term, y0, dt, t0, steps, every, block, meter):
+    def step(carry, _):
+        return jax.lax.cond(carry[2], advance, lambda c: c, carry), None
+
+    def advance(carry):
+        y, state, alive, count, bar = carry
+        t = t0 + count * dt
+        y_next, _, _, state_next, result = solver.step(term, t, t + dt, y, None, state, made_jump=False)
+        alive = all_finite(y_next) & (result == dfx.RESULTS.successful)
+        y_next, state_next = jax.tree.map(lambda a, b: jnp.where(alive, a, b), (y_next, state_next), (y, state))
+        bar = meter.step(bar, ((count + 1) / steps).astype(dt.dtype))
+        return y_next, state_next, alive, count + alive, bar
+
+    def unit(carry, _):
+        if every == 1:
+            carry, _ = step(carry, None)
+        elif every == steps:
+            carry, _ = checkpointed_scan(step, carry, every, block)
+        else:
+            carry, _ = jax.lax.scan(step, carry, None, every)
+        return carry, carry[0]
+
+    state = solver.init(term, t0, t0 + dt, y0, None)
+    carry = (y0, state, all_finite(y0), jnp.zeros((), jnp.int32), meter.init())
+    if every == steps:
+        carry, last = unit(carry, None)
+        trajectory = jax.tree.map(lambda a: a[None], last)
+    else:
+        saves = None if block is None else max(1, block // every)
+        carry, trajectory = checkpointed_scan(unit, carry, steps // every, saves)
+    meter.close(carry[4])
+    return trajectory, carry[2], carry[3]
+
+
+def default_solver(spaces) -> dfx.AbstractSolver:
+    """The solver that suits a space: exponential where the linear part is diagonal, explicit where it is not."""
+    diagonal = all(s.modes() is not None for s in jax.tree.leaves(spaces, is_leaf=_is_space))
+    return Krogstad4() if diagonal else dfx.Tsit5()
+
+
+def progress_meter(progress: bool) -> dfx.AbstractProgressMeter:
+    """diffrax's meter: tqdm's bar where it is installed, lines of text where it is not, nothing where not wanted."""
+    if not progress:
+        return dfx.NoProgressMeter()
+    return dfx.TqdmProgressMeter() if importlib.util.find_spec("tqdm") else dfx.TextProgressMeter()
+
+
+def all_finite(y) -> jax.Array:
+    """Whether every number of a pytree is finite, a boolean."""
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(a)) for a in jax.tree.leaves(y)]))
+
+
+def _checked(result: March):
+    message = "the run met a value that is not finite"
+    advice = "Take smaller steps (or an adaptive js.solve), more modes, or check the equation's parameters and data."
+    if isinstance(result.succeeded, jax.core.Tracer):
+        return eqx.error_if(result.value, ~result.succeeded, f"{message}. {advice} js.march says at which time.")
+    if not np.all(result.succeeded):
+        when = f"at t = {np.min(result.time):.6g}, after {np.min(result.steps)} steps"
+        raise Diverged(f"{message} {when}. {advice}")
+    return result.value
+
+
+def _check_arguments(equation, u0, dt, steps, save_every):
+    if not isinstance(equation, Equation):
+        raise TypeError(f"expected a js.Equation, got {type(equation).__name__}.")
+    if not all(is_field(f) for f in jax.tree.leaves(u0, is_leaf=is_field)):
+        raise TypeError("the initial state must be a Field (space.field(...)) or a pytree of Fields.")
+    if isinstance(steps, jax.core.Tracer) or int(steps) != steps or steps < 1:
+        raise ValueError(f"`steps` must be a whole number of at least 1 (not traced), got {steps}.")
+    if not isinstance(dt, jax.core.Tracer) and not (np.ndim(dt) == 0 and np.isfinite(dt) and dt > 0):
+        raise ValueError(f"`dt` must be one positive number, got {dt}.")
+    if save_every is not None and (save_every < 1 or steps % save_every):
+        raise ValueError(f"`save_every` must divide `steps`: {steps} is no multiple of {save_every}.")
+
+
+def _user_spaces(u0):
+    return jax.tree.map(lambda f: f.space, u0, is_leaf=is_field)
+
+
+def _is_space(node) -> bool:
+    return isinstance(node, Space)

@@ -1,0 +1,232 @@
+"""An equation on a space, as a diffrax term that remembers its linear part."""
+
+from typing import Any
+
+import diffrax as dfx
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..equations import Equation, is_field, like_state
+from ..field import Field
+from ..linear import Blocks, Diagonal, ModalOperator
+from ..spaces import Space
+
+State = Any  # a pytree of bare arrays
+HIGHEST_DEGREE = 8
+
+
+class SemilinearTerm(dfx.AbstractTerm):
+    """An equation's right-hand side over bare arrays, $\\dot y = L y + N(t, y)$.
+
+    As a diffrax term its vector field is the sum, so every stock diffrax solver accepts it; the exponential and IMEX
+    solvers of jaxsim use the split.
+
+    **Arguments:**
+
+    - `equation`: a `js.Equation`.
+    - `space`: the space of the state, or a pytree of spaces for a pytree of fields.
+
+    The state is `space.state(field)`: Fourier coefficients or nodal values. Products are padded for the polynomial
+    degree of the equation, which is found by evaluating it once on shapes alone.
+    """
+
+    equation: Equation
+    space: Any
+
+    def __check_init__(self):
+        if not isinstance(self.equation, Equation):
+            raise TypeError(f"expected a js.Equation, got {type(self.equation).__name__}.")
+        if not all(isinstance(s, Space) for s in jax.tree.leaves(self.space, is_leaf=_is_space)):
+            raise TypeError("SemilinearTerm: `space` must be a js.Space or a pytree of them.")
+
+    # -- diffrax's side ----------------------------------------------------------------------------------------------
+    def vf(self, t, y: State, args: Any = None) -> State:
+        equation, u = self._bound(t, y)
+        return self.unbind(equation.right_hand_side(t, u))
+
+    def contr(self, t0, t1, **kwargs):
+        return t1 - t0
+
+    def prod(self, vf: State, control) -> State:
+        return jax.tree.map(lambda v: control * v, vf)
+
+    # -- the split ---------------------------------------------------------------------------------------------------
+    def nonlinear(self, t, y: State) -> State | None:
+        """$N(t, y)$, or `None` for an equation without one."""
+        equation, u = self._bound(t, y)
+        result = equation.nonlinear(t, u)
+        return None if result is None else self.unbind(like_state(result, u))
+
+    def bind(self, y: State, t=None) -> Any:
+        """Fields of bare arrays, with boundary values taken at time `t`."""
+        return jax.tree.map(lambda s, a: s.bind(a, t), self._spaces(y), y, is_leaf=_is_space)
+
+    def unbind(self, u: Any) -> State:
+        """Bare arrays of fields."""
+        return jax.tree.map(lambda f: f.space.state(f), u, is_leaf=is_field)
+
+    def to_modes(self, y: State) -> State:
+        """Amplitudes in the basis that diagonalizes the linear part."""
+        return jax.tree.map(lambda s, a: s.modes().to_modes(a), self._spaces(y), y, is_leaf=_is_space)
+
+    def from_modes(self, amplitudes: State) -> State:
+        """The inverse of `to_modes`."""
+        return jax.tree.map(lambda s, a: s.modes().from_modes(a), self._spaces(amplitudes), amplitudes, is_leaf=_is_space)
+
+    def for_state(self, y: State) -> "SemilinearTerm":
+        """The term with its spaces padded for the degree of the equation's products."""
+        degree = self._degree(y)
+        return SemilinearTerm(self.equation, jax.tree.map(lambda s: s.for_degree(degree), self.space, is_leaf=_is_space))
+
+    def symbol(self, y: State) -> ModalOperator:
+        """The linear part in its diagonal form.
+
+        In NumPy double precision where the equation's parameters are known, and traced (and differentiable) where one
+        of them is not.
+
+        **Raises:** `ValueError` where the space has no diagonal form, or `linear` has varying coefficients.
+        """
+        for space in jax.tree.leaves(self.space, is_leaf=_is_space):
+            if space.modes() is None:
+                raise ValueError(
+                    f"exponential and IMEX solvers need a diagonal form of `linear`, which {type(space).__name__} with "
+                    "these boundary conditions does not give: use a diffrax solver such as diffrax.Tsit5() or "
+                    "diffrax.Kvaerno5(), or a periodic box."
+                )
+        leaves = jax.tree.leaves(self.equation)
+        known = not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+        with jax.ensure_compile_time_eval():
+            host = jax.tree.map(_stand_in, self.equation)
+            reference = _symbol_matrix(host, self._spaces(y), y)
+            reference = [[None if e is None else np.asarray(e) for e in row] for row in reference]
+        coupled, real = _pattern(reference)
+        matrix = reference if known else _symbol_matrix(_promoted(self.equation), self._spaces(y), y)
+        if real:
+            matrix = [[None if e is None else e.real for e in row] for row in matrix]
+        return _blocks(matrix) if coupled else _diagonal(matrix, self._spaces(y), y)
+
+    # -- details -----------------------------------------------------------------------------------------------------
+    def _spaces(self, y: State):
+        return jax.tree.map(lambda s, part: jax.tree.map(lambda _: s, part), self.space, y, is_leaf=_is_space)
+
+    def _bound(self, t, y: State):
+        dtype = jnp.result_type(*jax.tree.leaves(y))
+        equation = jax.tree.map(lambda a: _cast(a, dtype), self.equation)
+        return equation, self.bind(y, t)
+
+    def _degree(self, y: State) -> int:
+        spaces = jax.tree.map(lambda s: s.for_degree(HIGHEST_DEGREE), self.space, is_leaf=_is_space)
+        wide = SemilinearTerm(self.equation, spaces)
+
+        def peaks(y):
+            equation, u = wide._bound(jnp.zeros((), jnp.finfo(jnp.result_type(*jax.tree.leaves(y))).dtype), y)
+            result = equation.nonlinear(jnp.zeros(()), u)
+            fields = jax.tree.leaves(result, is_leaf=is_field)
+            return eqx.internal.Static(max((f.space.peak(f) for f in fields if is_field(f)), default=1))
+
+        return max(2, eqx.filter_eval_shape(peaks, y).value)
+
+
+def _is_space(node) -> bool:
+    return isinstance(node, Space)
+
+
+def _cast(leaf, dtype):
+    """Parameters in the precision of the state, so that strong types do not promote it."""
+    if not eqx.is_inexact_array(leaf):
+        return leaf
+    precision = jnp.finfo(dtype).dtype
+    return leaf.astype(jnp.result_type(precision, jnp.complex64) if jnp.iscomplexobj(leaf) else precision)
+
+
+def _stand_in(leaf):
+    """A known parameter in double precision; for an unknown one a generic number, which shows the structure."""
+    if not eqx.is_inexact_array(leaf):
+        return leaf
+    if isinstance(leaf, jax.core.Tracer):
+        return np.full(leaf.shape, 0.7310585786300049 + (0.2 if jnp.iscomplexobj(leaf) else 0))
+    leaf = np.asarray(leaf)
+    return leaf.astype(complex if np.iscomplexobj(leaf) else float)
+
+
+def _promoted(equation):
+    def widest(leaf):
+        return leaf.astype(jnp.result_type(leaf.dtype, float)) if eqx.is_inexact_array(leaf) else leaf
+
+    return jax.tree.map(widest, equation)
+
+
+def _components(spaces, y):
+    """The flattened list of (leaf number, component index, space, component shape)."""
+    listing = []
+    leaves = jax.tree.leaves(y)
+    for number, (space, leaf) in enumerate(zip(jax.tree.leaves(spaces, is_leaf=_is_space), leaves, strict=True)):
+        shape = leaf.shape[: leaf.ndim - space.dimension]
+        listing += [(number, index, space, shape) for index in np.ndindex(*shape)]
+    return listing
+
+
+def _symbol_matrix(equation, spaces, y):
+    """Entry (i, j) is the symbol from component j to component i, `None` where it is zero."""
+    listing = _components(spaces, y)
+    structure = jax.tree.structure(y)
+    per_leaf = {number: (space, shape) for number, _, space, shape in listing}
+    columns = []
+    for number, index, _, _ in listing:
+        fields = [
+            space.modes().probe(shape, index) if leaf == number
+            else _silent(space.modes().probe(shape, _no_component(shape)))
+            for leaf, (space, shape) in per_leaf.items()
+        ]  # fmt: skip
+        state = jax.tree.unflatten(structure, fields)
+        result = equation.linear(state)
+        if result is None:
+            columns.append([None] * len(listing))
+            continue
+        images = jax.tree.leaves(like_state(result, state), is_leaf=is_field)
+        symbols = [image.space.modes().symbol(image) for image in images]
+        columns.append([symbols[leaf][component] for leaf, component, _, _ in listing])
+    return [[columns[j][i] for j in range(len(listing))] for i in range(len(listing))]
+
+
+def _no_component(shape):
+    return tuple(0 for _ in shape)
+
+
+def _silent(field: Field) -> Field:
+    return field.space.linear(lambda a: a * 0, field)
+
+
+def _pattern(matrix) -> tuple[bool, bool]:
+    """Whether components are coupled, and whether every entry is real."""
+    entries = [(i, j, np.asarray(e)) for i, row in enumerate(matrix) for j, e in enumerate(row) if e is not None]
+    coupled = any(i != j and np.any(e != 0) for i, j, e in entries)
+    return coupled, all(np.all(np.imag(e) == 0) for _, _, e in entries)
+
+
+def _blocks(matrix) -> Blocks:
+    entry = next(e for row in matrix for e in row if e is not None)
+    filled = [[entry * 0 if e is None else e for e in row] for row in matrix]
+    xp = _namespace(e for row in filled for e in row)
+    return Blocks(xp.stack([xp.stack(row, -1) for row in filled], -2))
+
+
+def _diagonal(matrix, spaces, y) -> Diagonal:
+    listing = _components(spaces, y)
+    entries = []
+    for number, leaf in enumerate(jax.tree.leaves(y)):
+        rows = [np.zeros(()) if matrix[i][i] is None else matrix[i][i] for i, (n, *_) in enumerate(listing) if n == number]
+        modes = np.broadcast_shapes(*(r.shape for r in rows))
+        xp = _namespace(rows)
+        if len(rows) == 1 or (xp is np and all(np.array_equal(r, rows[0]) for r in rows)):
+            entries.append(rows[0])  # one symbol serves all components
+        else:
+            components = leaf.shape[: leaf.ndim - len(modes)]
+            entries.append(xp.stack([xp.broadcast_to(r, modes) for r in rows]).reshape(*components, *modes))
+    return Diagonal(jax.tree.unflatten(jax.tree.structure(y), entries))
+
+
+def _namespace(arrays):
+    return np if all(isinstance(a, np.ndarray) for a in arrays) else jnp

@@ -1,0 +1,5 @@
+"""Linear operators."""
+
+from .modal import Blocks, Diagonal, ModalOperator
+
+__all__ = ["Blocks", "Diagonal", "ModalOperator"]
