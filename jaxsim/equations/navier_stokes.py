@@ -1,0 +1,157 @@
+"""Incompressible flow: by vorticity in the plane, by velocity in two and three dimensions."""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from ..calculus import curl, laplacian, mean, pointwise, project
+from ..field import Field
+from ._base import Equation
+from ._checks import as_array, like, require_components, require_dimension, require_nonnegative
+from ._transport import force, resolve, stress, velocity, vorticity, vorticity_transport
+
+__all__ = ["NavierStokesVelocity", "NavierStokesVorticity", "velocity", "vorticity"]
+
+
+class NavierStokesVorticity(Equation):
+    """Incompressible Navier-Stokes flow in the plane, by its vorticity.
+
+    $$\\omega_t + (U + u)\\cdot\\nabla\\omega = \\nu \\nabla^2\\omega - \\mu\\,\\omega + \\nabla\\times f,
+      \\qquad \\nabla^2\\psi = -\\omega,\\; u = (\\psi_y, -\\psi_x)$$
+
+    The vorticity does not know the mean velocity $U$. There are two ways to say what it is:
+
+    - The state is the scalar field $\\omega$: then $U(t) = U_0 e^{-\\mu t}$ with $U_0$ the `mean_flow` at
+        $t = 0$. The mean of the force, if it has one, is taken to be balanced by a mean pressure gradient, as
+        in a vessel: only the curl of the force enters.
+    - The state is the pair $(\\omega, U)$, with $U$ a field of two uniform components: then
+        $U_t = -\\mu U + \\bar f(t)$ is integrated along with the vorticity, and the flow is that of
+        `NavierStokesVelocity` for any force.
+
+    The products are those of Basdevant (1983): 2 inverse and 2 forward transforms of scalars per right-hand
+    side, with or without a mean flow, and 2 forward transforms more for a force.
+
+    **Parameters:**
+
+    - `viscosity`: kinematic viscosity $\\nu \\ge 0$, length²/time; the inverse Reynolds number in scaled
+        units (1e-2 to 1e-5).
+    - `drag`: linear (Rayleigh, Ekman) drag $\\mu \\ge 0$, 1/time; 0.1 in the Kolmogorov flow of Kochkov et
+        al. (2021).
+    - `forcing`: body force, a callable `(t, x, y)` that returns `(2, ...)`, such as `kolmogorov(4)`.
+    - `mean_flow`: the velocity $U_0$, two numbers, zero when not given.
+
+    Reference: Basdevant, J. Comput. Phys. 50, 209 (1983), doi:10.1016/0021-9991(83)90064-5.
+    """
+
+    viscosity: float | jax.Array
+    drag: float | jax.Array = 0.0
+    forcing: Callable | None = None
+    mean_flow: jax.Array | None = eqx.field(default=None, converter=as_array)
+
+    def __check_init__(self):
+        require_nonnegative(self, "viscosity", "drag")
+        if self.mean_flow is not None and jnp.shape(self.mean_flow) != (2,):
+            raise ValueError(
+                "NavierStokesVorticity: `mean_flow` is two numbers, one per axis; "
+                f"got shape {jnp.shape(self.mean_flow)}."
+            )
+
+    def linear(self, state):
+        w, mean_flow = self._split(state)
+        damped = self.viscosity * laplacian(w) - self.drag * w
+        return damped if mean_flow is None else (damped, -self.drag * mean_flow)
+
+    def nonlinear(self, t, state):
+        w, mean_flow = self._split(state)
+        f = force(self.forcing, t, w)
+        rate = vorticity_transport(pointwise(self.products(t), self.velocity(state), degree=2))
+        rate = rate if f is None else rate + curl(f)
+        if mean_flow is None:
+            return rate
+        return rate, 0 * mean_flow if f is None else _uniform(mean(f), mean_flow)
+
+    def velocity(self, state) -> Field:
+        """Velocity of a state, with the mean flow where the state has it and without where it has not."""
+        w, mean_flow = self._split(state)
+        return velocity(w) if mean_flow is None else velocity(w) + mean_flow
+
+    def products(self, t) -> Callable:
+        """The products of a right-hand side, as a function of the nodal velocity of the state."""
+        return lambda u: jnp.stack(stress(*self.carried(t, u)))
+
+    def carried(self, t, u: jax.Array) -> jax.Array:
+        """Nodal velocity with the parametric mean flow, which linear drag has slowed down."""
+        return u if self.mean_flow is None else u + like(self.mean_flow * jnp.exp(-self.drag * t), u)
+
+    def _split(self, state):
+        w, mean_flow = (state, None) if isinstance(state, Field) else state
+        require_dimension(self, w, 2)
+        require_components(self, w, (), "the vorticity (see js.equations.vorticity)")
+        if mean_flow is not None:
+            require_components(self, mean_flow, (2,), "the mean velocity, as the second field of the state")
+            if self.mean_flow is not None:
+                raise ValueError(
+                    "NavierStokesVorticity: the mean flow is given twice; leave out `mean_flow`, or the "
+                    "second field of the state."
+                )
+        return w, mean_flow
+
+
+class NavierStokesVelocity(Equation):
+    """Incompressible Navier-Stokes flow in two or three dimensions, by its velocity.
+
+    $$u_t = P\\,[\\,u \\times \\omega + f\\,] + \\nu \\nabla^2 u - \\mu\\,u,
+      \\qquad \\omega = \\nabla\\times u$$
+
+    $P$ is the projection on divergence-free fields (`js.project`), which stands for the pressure; the
+    gradient of the kinetic energy, which the rotational form leaves out, is part of it. The mean velocity is
+    part of the state.
+
+    The state has one component per axis and must be free of divergence (`js.project` makes it so). Per
+    right-hand side 3 inverse and 2 forward transforms of scalars in the plane, 6 and 3 in space.
+
+    **Parameters:**
+
+    - `viscosity`: kinematic viscosity $\\nu \\ge 0$, length²/time (1/1600 for the Taylor-Green vortex of unit
+        size and speed).
+    - `drag`: linear drag $\\mu \\ge 0$, 1/time.
+    - `forcing`: body force, a callable `(t, x, ...)` that returns one component per axis.
+
+    Reference: Canuto, Hussaini, Quarteroni and Zang, Spectral Methods (2007), section 3.3.
+    """
+
+    viscosity: float | jax.Array
+    drag: float | jax.Array = 0.0
+    forcing: Callable | None = None
+
+    def __check_init__(self):
+        require_nonnegative(self, "viscosity", "drag")
+
+    def linear(self, u: Field) -> Field:
+        dimension = require_dimension(self, u, 2, 3)
+        require_components(self, u, (dimension,), "the velocity")
+        return self.viscosity * laplacian(u) - self.drag * u
+
+    def nonlinear(self, t, u: Field) -> Field:
+        dimension = require_dimension(self, u, 2, 3)
+        require_components(self, u, (dimension,), "the velocity")
+        rate = pointwise(_lamb_plane if dimension == 2 else _lamb_space, u, curl(u), degree=2)
+        f = force(self.forcing, t, u)
+        return project(resolve(rate if f is None else rate + f, u))
+
+
+def _lamb_plane(u, w):
+    return jnp.stack([u[1] * w, -u[0] * w])
+
+
+def _lamb_space(u, w):
+    return jnp.cross(u, w, axis=0)
+
+
+def _uniform(value: jax.Array, u: Field) -> Field:
+    """The field with the same two components everywhere."""
+    return u.space.field(
+        lambda *x: jnp.reshape(value, (2,) + (1,) * x[0].ndim) * jnp.ones_like(x[0], value.dtype)
+    )
