@@ -23,18 +23,23 @@ from .calculus import (
 from .equations import Equation, residual
 from .field import Field
 from .grid import Grid
-from .integrate import March, SemilinearTerm, march, rollout
-from .spaces import Fourier, Function, Space
+from .integrate import March, SemilinearTerm, march, rollout, solve
+from .spaces import Dirichlet, FiniteDifference, Fourier, Function, Neumann, Periodic, Robin, Space
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Dirichlet",
     "Equation",
     "Field",
+    "FiniteDifference",
     "Fourier",
     "Function",
     "Grid",
     "March",
+    "Neumann",
+    "Periodic",
+    "Robin",
     "SemilinearTerm",
     "Space",
     "advect",
@@ -58,5 +63,6 @@ __all__ = [
     "residual",
     "rollout",
     "sample",
+    "solve",
     "stack",
 ]

@@ -13,7 +13,8 @@ from .exponential import (
 )
 from .phi import matrix_phis, phis
 from .rollout import Diverged, March, march, rollout
-from .term import SemilinearTerm
+from .solve import solve
+from .term import SemilinearTerm, unwrapped
 
 __all__ = [
     "ETDRK1",
@@ -32,4 +33,6 @@ __all__ = [
     "matrix_phis",
     "phis",
     "rollout",
+    "solve",
+    "unwrapped",
 ]

@@ -22,7 +22,7 @@ import numpy as np
 
 from ..linear import ModalOperator
 from .phi import matrix_phis, phis
-from .term import SemilinearTerm
+from .term import SemilinearTerm, unwrapped
 
 Phi = Callable[[int, float], ModalOperator]
 
@@ -119,27 +119,29 @@ class AbstractExponentialRungeKutta(AbstractSemilinearSolver):
         )
 
     def init(self, terms: SemilinearTerm, t0, t1, y0, args):
-        return _slope(terms, t0, terms.to_modes(y0))
+        term, t0, _ = unwrapped(terms, t0, t1)
+        return _slope(term, t0, term.to_modes(y0))
 
     def step(self, terms: SemilinearTerm, t0, t1, y0, args, solver_state, made_jump):
+        term, t0, t1 = unwrapped(terms, t0, t1)
         h = t1 - t0
-        weights = self.coefficients(terms, h, y0) if self.weights is None else self.weights
-        start = terms.to_modes(y0)
+        weights = self.coefficients(term, h, y0) if self.weights is None else self.weights
+        start = term.to_modes(y0)
         first = solver_state
         if made_jump is not False and first is not None:
-            first = jax.lax.cond(made_jump, lambda: _slope(terms, t0, start), lambda: solver_state)
+            first = jax.lax.cond(made_jump, lambda: _slope(term, t0, start), lambda: solver_state)
         slopes = [first]
         for c, exponential, row in zip(self.nodes[1:], weights.exponentials[1:-1], weights.a, strict=True):
             stage = combine(exponential, start, row, slopes)
-            slopes.append(_slope(terms, t0 + c * h, stage))
+            slopes.append(_slope(term, t0 + c * h, stage))
         end = combine(weights.exponentials[-1], start, weights.b, slopes)
-        last = _slope(terms, t1, end)
-        y1 = terms.from_modes(end)
+        last = _slope(term, t1, end)
+        y1 = term.from_modes(end)
         if first is None:
             error = jax.tree.map(jnp.zeros_like, y0)
         else:
-            error = terms.from_modes(combine(None, None, weights.error, [*slopes, last]))
-        k0, k1 = (terms.from_modes(_increment(weights.generator, h, y, n)) for y, n in ((start, first), (end, last)))
+            error = term.from_modes(combine(None, None, weights.error, [*slopes, last]))
+        k0, k1 = (term.from_modes(_increment(weights.generator, h, y, n)) for y, n in ((start, first), (end, last)))
         dense = dict(y0=y0, y1=y1, k0=k0, k1=k1)
         return y1, error, dense, last, dfx.RESULTS.successful
 

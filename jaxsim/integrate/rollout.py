@@ -16,6 +16,9 @@ from .exponential import AbstractSemilinearSolver, Krogstad4
 from .term import SemilinearTerm
 
 
+ADVICE = "Take smaller steps (or an adaptive js.solve), more modes, or check the equation's parameters and data."
+
+
 class Diverged(RuntimeError):
     """A run met a value that is not finite. Its message says after how many steps, and at which time."""
 
@@ -72,8 +75,9 @@ def rollout(equation: Equation, u0: Any, *, dt, steps: int, t0=0.0, solver: dfx.
 def march(equation: Equation, u0: Any, *, dt, steps: int, t0=0.0, solver: dfx.AbstractSolver | None = None,
           save_every: int | None = None, block: int | None = None, progress: bool = False) -> March:  # fmt: skip
     """As `rollout`, but returns a `March`, which says how the run ended, and never raises for it."""
-    _check_arguments(equation, u0, dt, steps, save_every)
-    spaces = jax.tree.map(lambda f: f.space, u0, is_leaf=is_field)
+    check_state(equation, u0)
+    _check_steps(dt, steps, save_every)
+    spaces = spaces_of(u0)
     y0 = jax.tree.map(lambda f: f.space.state(f), u0, is_leaf=is_field)
     term = SemilinearTerm(equation, spaces).for_state(y0)
     solver = default_solver(spaces) if solver is None else solver
@@ -86,7 +90,7 @@ def march(equation: Equation, u0: Any, *, dt, steps: int, t0=0.0, solver: dfx.Ab
     trajectory, succeeded, count = _run(solver, term, y0, dt, t0, steps, every, block, meter)
     values = trajectory if save_every is not None else jax.tree.map(lambda a: a[-1], trajectory)
     time = t0 + count * dt
-    value = jax.tree.map(lambda s, y: s.bind(y, time), _user_spaces(u0), values, is_leaf=_is_space)
+    value = jax.tree.map(lambda s, y: s.bind(y, time), spaces, values, is_leaf=_is_space)
     return March(value, succeeded, count, time)
 
 
@@ -145,30 +149,34 @@ def all_finite(y) -> jax.Array:
 
 def _checked(result: March):
     message = "the run met a value that is not finite"
-    advice = "Take smaller steps (or an adaptive js.solve), more modes, or check the equation's parameters and data."
     if isinstance(result.succeeded, jax.core.Tracer):
-        return eqx.error_if(result.value, ~result.succeeded, f"{message}. {advice} js.march says at which time.")
+        return eqx.error_if(result.value, ~result.succeeded, f"{message}. {ADVICE} js.march says at which time.")
     if not np.all(result.succeeded):
         when = f"at t = {np.min(result.time):.6g}, after {np.min(result.steps)} steps"
-        raise Diverged(f"{message} {when}. {advice}")
+        raise Diverged(f"{message} {when}. {ADVICE}")
     return result.value
 
 
-def _check_arguments(equation, u0, dt, steps, save_every):
+def check_state(equation, u0):
+    """Raise unless this is an equation and a field, or a pytree of fields."""
     if not isinstance(equation, Equation):
         raise TypeError(f"expected a js.Equation, got {type(equation).__name__}.")
     if not all(is_field(f) for f in jax.tree.leaves(u0, is_leaf=is_field)):
         raise TypeError("the initial state must be a Field (space.field(...)) or a pytree of Fields.")
+
+
+def spaces_of(u0):
+    """The space of every field of a state."""
+    return jax.tree.map(lambda f: f.space, u0, is_leaf=is_field)
+
+
+def _check_steps(dt, steps, save_every):
     if isinstance(steps, jax.core.Tracer) or int(steps) != steps or steps < 1:
         raise ValueError(f"`steps` must be a whole number of at least 1 (not traced), got {steps}.")
     if not isinstance(dt, jax.core.Tracer) and not (np.ndim(dt) == 0 and np.isfinite(dt) and dt > 0):
         raise ValueError(f"`dt` must be one positive number, got {dt}.")
     if save_every is not None and (save_every < 1 or steps % save_every):
         raise ValueError(f"`save_every` must divide `steps`: {steps} is no multiple of {save_every}.")
-
-
-def _user_spaces(u0):
-    return jax.tree.map(lambda f: f.space, u0, is_leaf=is_field)
 
 
 def _is_space(node) -> bool:

@@ -129,6 +129,24 @@ class SemilinearTerm(dfx.AbstractTerm):
         return max(2, eqx.filter_eval_shape(peaks, y).value)
 
 
+def unwrapped(terms: dfx.AbstractTerm, t0, t1) -> tuple[SemilinearTerm, Any, Any]:
+    """The semilinear term that diffrax hands to a solver, and the step's ends in the direction of integration.
+
+    `diffrax.diffeqsolve` wraps terms to integrate backward in time; the split lies inside.
+
+    **Raises:** `TypeError` for any other term, as under `diffrax.BacksolveAdjoint`.
+    """
+    if isinstance(terms, SemilinearTerm):
+        return terms, t0, t1
+    inner = getattr(terms, "term", None)
+    if not isinstance(inner, SemilinearTerm) or not hasattr(terms, "direction"):
+        raise TypeError(
+            f"this solver needs a js.SemilinearTerm, got {type(terms).__name__}. (diffrax.BacksolveAdjoint hides the "
+            "split: use RecursiveCheckpointAdjoint, DirectAdjoint or ForwardMode.)"
+        )
+    return inner, t0 * terms.direction, t1 * terms.direction
+
+
 def _is_space(node) -> bool:
     return isinstance(node, Space)
 
