@@ -1,7 +1,21 @@
 """What fields are made of: one file per space."""
 
 from ._base import Modes, Space
+from .boundary import Boundary, Dirichlet, Neumann, Periodic, Robin
+from .finite_difference import FiniteDifference
 from .fourier import Fourier
 from .function import Callables, Function
 
-__all__ = ["Callables", "Fourier", "Function", "Modes", "Space"]
+__all__ = [
+    "Boundary",
+    "Callables",
+    "Dirichlet",
+    "FiniteDifference",
+    "Fourier",
+    "Function",
+    "Modes",
+    "Neumann",
+    "Periodic",
+    "Robin",
+    "Space",
+]

@@ -1,0 +1,177 @@
+"""Conditions on the sides of a box."""
+
+import abc
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+class _Law(eqx.Module):
+    """A plain function of time and position, kept out of the arrays of a pytree."""
+
+    function: Callable = eqx.field(static=True)
+
+    def __call__(self, t, *x):
+        return self.function(t, *x)
+
+
+def _leaf(value: Any) -> Any:
+    """Numbers and arrays as inexact arrays; functions as modules."""
+    if callable(value):
+        return _Law(value) if jax.tree_util.all_leaves([value]) else value
+    array = jnp.asarray(value)
+    return array if jnp.issubdtype(array.dtype, jnp.inexact) else array.astype(jnp.result_type(float))
+
+
+def _number(value: Any) -> jax.Array:
+    array = _leaf(value)
+    if callable(array) or array.ndim:
+        raise ValueError(f"Robin: `a` and `b` must be numbers, uniform over the side; got {value!r}.")
+    return array
+
+
+class Boundary(eqx.Module):
+    """A condition on one side of a box."""
+
+    @abc.abstractmethod
+    def coefficients(self) -> tuple[Any, Any]:
+        """Numbers $a, b$ of the condition $a u + b\\,\\partial u / \\partial n = g$."""
+
+    @abc.abstractmethod
+    def with_value(self, value: Any) -> "Boundary":
+        """The same kind of condition with another right-hand side."""
+
+
+class Periodic(Boundary):
+    """The axis closes on itself. Both sides of an axis are periodic, or neither."""
+
+    def coefficients(self):
+        raise ValueError("a periodic axis has no condition.")
+
+    def with_value(self, value):
+        return self
+
+
+class Dirichlet(Boundary):
+    """The value at the wall, $u = g$.
+
+    **Arguments:**
+
+    - `value`: $g$; a number, an array that broadcasts against `(*components, *side)`, where `side` is the
+        grid's shape without the side's axis, or a callable `value(t, *x)` of time and of the coordinates of
+        the side's points (arrays of shape `side`).
+    """
+
+    value: Any = eqx.field(converter=_leaf, default=0.0)
+
+    def coefficients(self):
+        return 1.0, 0.0
+
+    def with_value(self, value):
+        return Dirichlet(value)
+
+
+class Neumann(Boundary):
+    """The outward normal derivative at the wall, $\\partial u / \\partial n = g$.
+
+    Outward: on the lower side of the first axis $g$ is $-\\partial u / \\partial x$, on the upper side
+    $+\\partial u / \\partial x$. Positive values mean that $u$ grows towards the wall on either side.
+
+    **Arguments:**
+
+    - `value`: $g$, as for [`Dirichlet`][jaxsim.Dirichlet]; in units of $u$ per length.
+    """
+
+    value: Any = eqx.field(converter=_leaf, default=0.0)
+
+    def coefficients(self):
+        return 0.0, 1.0
+
+    def with_value(self, value):
+        return Neumann(value)
+
+
+class Robin(Boundary):
+    """A mixture at the wall, $a u + b\\,\\partial u / \\partial n = g$ with the outward normal derivative.
+
+    **Arguments:**
+
+    - `a`, `b`: numbers, not both zero. With $a b < 0$ the wall feeds the field, and may destabilize it.
+    - `value`: $g$, as for [`Dirichlet`][jaxsim.Dirichlet].
+
+    **Raises:** `ValueError` where `a` and `b` are both zero.
+    """
+
+    a: Any = eqx.field(converter=_number)
+    b: Any = eqx.field(converter=_number)
+    value: Any = eqx.field(converter=_leaf, default=0.0)
+
+    def __check_init__(self):
+        if not any(isinstance(c, jax.core.Tracer) for c in (self.a, self.b)) and self.a == 0 and self.b == 0:
+            raise ValueError("Robin: `a` and `b` are both zero, which is no condition at all.")
+
+    def coefficients(self):
+        return self.a, self.b
+
+    def with_value(self, value):
+        return Robin(self.a, self.b, value)
+
+
+Sides = tuple[Boundary, Boundary]
+
+
+def per_side(boundary: Any, dimension: int) -> tuple[Sides, ...]:
+    """A condition on all sides, or one condition or pair per axis, as one pair per axis."""
+    entries = (Periodic(),) * dimension if boundary is None else boundary
+    if isinstance(entries, Boundary):
+        entries = (entries,) * dimension
+    if not isinstance(entries, (tuple, list)) or len(entries) != dimension:
+        hint = " For one axis with two different sides write ((lower, upper),)." if dimension == 1 else ""
+        raise ValueError(
+            "FiniteDifference: `boundary` is one condition for all sides, or a tuple with one entry per axis "
+            f"({dimension}); got {boundary!r}.{hint}"
+        )
+    return tuple(_pair(entry, axis) for axis, entry in enumerate(entries))
+
+
+def _pair(entry: Any, axis: int) -> Sides:
+    pair = (entry, entry) if isinstance(entry, Boundary) else entry
+    if (
+        not isinstance(pair, (tuple, list))
+        or len(pair) != 2
+        or not all(isinstance(c, Boundary) for c in pair)
+    ):
+        raise ValueError(
+            f"FiniteDifference: the entry of axis {axis} in `boundary` is a condition for both sides or a "
+            f"pair (lower, upper) of conditions such as js.Dirichlet(0.0); got {entry!r}."
+        )
+    if isinstance(pair[0], Periodic) != isinstance(pair[1], Periodic):
+        raise ValueError(
+            f"FiniteDifference: axis {axis} is periodic on one side only; make both sides js.Periodic()."
+        )
+    return pair[0], pair[1]
+
+
+def is_concrete(*values: Any) -> bool:
+    """Whether none of the values is being traced."""
+    return not any(isinstance(v, jax.core.Tracer) for v in values)
+
+
+def same_kind(conditions: list) -> bool:
+    """Whether conditions, some possibly unknown (`None`), differ in their right-hand sides only."""
+    first = conditions[0]
+    if any(type(c) is not type(first) or c is None for c in conditions):
+        return False
+    return (
+        all(_equal(c.a, first.a) and _equal(c.b, first.b) for c in conditions)
+        if isinstance(first, Robin)
+        else True
+    )
+
+
+def _equal(a: Any, b: Any) -> bool:
+    return a is b or (is_concrete(a, b) and np.array_equal(a, b))
