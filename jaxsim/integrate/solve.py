@@ -68,7 +68,7 @@ def solve(equation: Equation, u0: Any, t1, dt=None, *, t0=0.0, saveat=None, rtol
     meter = progress_meter(progress)
     solution = _diffeqsolve(term, solver, t0, t1, first, y0, save, controller, adjoint, max_steps, meter, throw)
     if throw:
-        solution = _checked(solution, t1)
+        solution = _checked(solution, controller)
     if solution.ys is None or jax.tree.structure(solution.ys) != jax.tree.structure(y0):
         return solution  # a SaveAt of several parts, or with a function of its own
     fields = jax.tree.map(lambda s, y: s.bind(y), spaces, solution.ys, is_leaf=_is_space)
@@ -88,13 +88,14 @@ def _not_finite(t, y, args, **kwargs):
     return ~all_finite(y)
 
 
-def _checked(solution: dfx.Solution, t1) -> dfx.Solution:
+def _checked(solution: dfx.Solution, controller) -> dfx.Solution:
     diverged = solution.event_mask
     if isinstance(diverged, jax.core.Tracer):
         return eqx.error_if(solution, diverged, f"the run met a value that is not finite. {ADVICE}")
     if np.any(diverged):
         count = int(np.min(solution.stats["num_accepted_steps"]))
-        raise Diverged(f"the run met a value that is not finite in accepted step {count} of the way to {t1}. {ADVICE}")
+        when = f"at t = {controller.ts[count]:.6g}, " if isinstance(controller, dfx.StepTo) else ""
+        raise Diverged(f"the run met a value that is not finite {when}after {count} steps. {ADVICE}")
     return solution
 
 
