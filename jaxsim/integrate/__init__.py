@@ -11,17 +11,41 @@ from .exponential import (
     HochbruckOstermann4,
     Krogstad4,
 )
+from .imex import IMEXRK2, IMEXRK3, IMEXRK4, IMEXRK5, AbstractIMEXRungeKutta
+from .multistep import (
+    ETDAB2,
+    ETDAB3,
+    ETDAB4,
+    SBDF2,
+    SBDF3,
+    AbstractExponentialAdams,
+    AbstractMultistep,
+    AbstractSBDF,
+)
 from .phi import matrix_phis, phis
 from .rollout import Diverged, March, march, rollout
 from .solve import solve
 from .term import SemilinearTerm, unwrapped
 
 __all__ = [
+    "ETDAB2",
+    "ETDAB3",
+    "ETDAB4",
     "ETDRK1",
     "ETDRK2",
     "ETDRK3",
     "ETDRK4",
+    "IMEXRK2",
+    "IMEXRK3",
+    "IMEXRK4",
+    "IMEXRK5",
+    "SBDF2",
+    "SBDF3",
+    "AbstractExponentialAdams",
     "AbstractExponentialRungeKutta",
+    "AbstractIMEXRungeKutta",
+    "AbstractMultistep",
+    "AbstractSBDF",
     "AbstractSemilinearSolver",
     "Diverged",
     "HochbruckOstermann4",

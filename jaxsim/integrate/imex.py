@@ -1,0 +1,197 @@
+"""Implicit-explicit Runge-Kutta solvers: the linear part implicitly, mode by mode, the rest explicitly.
+
+For $u' = L u + N(t, u)$ a step of size $h$ is
+
+$$U_i = u_n + h \\sum_{j<i} \\hat a_{ij} N(t_n + c_j h, U_j) + h \\sum_{j \\le i} a_{ij} L U_j, \\qquad
+u_{n+1} = U_s + h \\sum_j (b_j - \\hat a_{sj}) N(t_n + c_j h, U_j),$$
+
+for tableaux whose implicit part is stiffly accurate ($a_{sj} = b_j$) with one diagonal $\\gamma$. Each stage
+takes one product with $(1 - h \\gamma L)^{-1}$. Its slope $h L U_i$ comes from a second, bounded operator
+$h L (1 - h \\gamma L)^{-1}$, not from a difference of large numbers, so stiff modes keep their digits.
+"""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import diffrax as dfx
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..linear import ModalOperator
+from .exponential import AbstractSemilinearSolver, full_increment, modal_slope, scaled_by
+from .term import SemilinearTerm, unwrapped
+
+
+class IMEXTableau(NamedTuple):
+    """Tableaux with the same nodes: `explicit` for the nonlinear part, `implicit` for the linear one.
+
+    Rows are those of the stages after the first, without the diagonal of the implicit ones, which is `gamma`
+    throughout. `end` are the weights of the nonlinear slopes on top of the last stage. `explicit_error` and
+    `implicit_error` are the weights' differences to the embedded scheme.
+    """
+
+    nodes: tuple[float, ...]
+    explicit: tuple[tuple[float, ...], ...]
+    implicit: tuple[tuple[float, ...], ...]
+    gamma: float
+    end: tuple[float, ...]
+    explicit_error: tuple[float, ...]
+    implicit_error: tuple[float, ...]
+
+
+class IMEXWeights(eqx.Module):
+    """$hL$, $(1 - h\\gamma L)^{-1}$ and $hL (1 - h\\gamma L)^{-1}$ at one step size."""
+
+    generator: ModalOperator
+    stage: ModalOperator
+    slope: ModalOperator
+
+
+class AbstractIMEXRungeKutta(AbstractSemilinearSolver):
+    """Additive Runge-Kutta with a diagonally implicit part: a subclass gives its tableau.
+
+    Costs one evaluation of the nonlinear part per stage (the last one of a step is the first of the next) and
+    two products with modal operators. Decaying modes never limit the step; the nonlinear part does as in any
+    explicit scheme. On stiff problems the orders 4 and 5 fall towards 3 until the step resolves the modes
+    that matter.
+    """
+
+    scheme: eqx.AbstractClassVar[IMEXTableau]
+
+    def coefficients(self, term: SemilinearTerm, h, y) -> IMEXWeights:
+        generator = term.symbol(y).combine(lambda z: scaled_by(1.0, h, z))
+        stage = (generator.identity() - self.scheme.gamma * generator).inverse()
+        dtype = jnp.result_type(*jax.tree.leaves(y))
+        return IMEXWeights(*(w.rounded(dtype) for w in (generator, stage, generator @ stage)))
+
+    def init(self, terms: SemilinearTerm, t0, t1, y0, args):
+        term, t0, _ = unwrapped(terms, t0, t1)
+        return modal_slope(term, t0, term.to_modes(y0))
+
+    def step(self, terms: SemilinearTerm, t0, t1, y0, args, solver_state, made_jump):
+        term, t0, t1 = unwrapped(terms, t0, t1)
+        h = t1 - t0
+        weights = self.coefficients(term, h, y0) if self.weights is None else self.weights
+        start = term.to_modes(y0)
+        first = solver_state
+        if made_jump is not False and first is not None:
+            first = jax.lax.cond(made_jump, lambda: modal_slope(term, t0, start), lambda: solver_state)
+        scheme, size = self.scheme, jnp.asarray(h, jnp.finfo(jnp.result_type(*jax.tree.leaves(y0))).dtype)
+        explicit, implicit = [first], [weights.generator.mv(start)]  # N and h L U of the stages
+        stage = start
+        for i, c in enumerate(scheme.nodes[1:]):
+            known = _sum(size, start, scheme.explicit[i], explicit, scheme.implicit[i], implicit)
+            stage = weights.stage.mv(known)
+            implicit.append(weights.slope.mv(known))
+            used = i + 2 < len(scheme.nodes) or scheme.end[-1] or scheme.explicit_error[-1]
+            explicit.append(modal_slope(term, t0 + c * h, stage) if used else None)
+        end = _sum(size, stage, scheme.end, explicit, (), ())
+        last = modal_slope(term, t1, end)
+        error = term.from_modes(
+            _sum(size, None, scheme.explicit_error, explicit, scheme.implicit_error, implicit)
+        )
+        y1 = term.from_modes(end)
+        k0, k1 = (
+            term.from_modes(full_increment(weights.generator, h, y, n))
+            for y, n in ((start, first), (end, last))
+        )
+        return y1, error, dict(y0=y0, y1=y1, k0=k0, k1=k1), last, dfx.RESULTS.successful
+
+
+def _sum(size, start, explicit: Sequence[float], slopes, implicit: Sequence[float], increments):
+    """`start + size * (explicit @ slopes) + implicit @ increments`, without what is zero or absent."""
+    terms = [] if start is None else [start]
+    terms += [
+        jax.tree.map(lambda n, a=a: (a * size) * n, n)
+        for a, n in zip(explicit, slopes)
+        if a and n is not None
+    ]
+    terms += [jax.tree.map(lambda k, a=a: a * k, k) for a, k in zip(implicit, increments) if a]
+    return jax.tree.map(lambda *parts: sum(parts[1:], parts[0]), *terms)
+
+
+def _ascher_ruuth_spiteri() -> IMEXTableau:
+    gamma = 1 - np.sqrt(0.5)
+    delta = 1 - 0.5 / gamma
+    # The embedded scheme, of first order, takes N at the start of the step and L at the first implicit stage.
+    return IMEXTableau(
+        nodes=(0.0, float(gamma), 1.0),
+        explicit=((float(gamma),), (float(delta), float(1 - delta))),
+        implicit=((0.0,), (0.0, float(1 - gamma))),
+        gamma=float(gamma),
+        end=(0.0, 0.0, 0.0),
+        explicit_error=(float(delta - 1), float(1 - delta), 0.0),
+        implicit_error=(0.0, float(-gamma), float(gamma)),
+    )
+
+
+def _kennedy_carpenter(solver: type[dfx.AbstractSolver]) -> IMEXTableau:
+    """The tableau of a diffrax solver, in the form above."""
+    explicit, implicit = solver.tableau.tableaus
+    end, error = explicit.b_sol, explicit.b_error
+    end = end - np.append(explicit.a_lower[-1], 0.0)
+    return IMEXTableau(
+        nodes=(0.0, *map(float, explicit.c)),
+        explicit=tuple(tuple(map(float, row)) for row in explicit.a_lower),
+        implicit=tuple(tuple(map(float, row)) for row in implicit.a_lower),
+        gamma=float(implicit.a_diagonal[1]),
+        end=tuple(map(float, end)),
+        explicit_error=tuple(map(float, error)),
+        implicit_error=tuple(map(float, implicit.b_error)),
+    )
+
+
+class IMEXRK2(AbstractIMEXRungeKutta):
+    """Two implicit stages, order 2, L-stable: ARS(2,2,2).
+
+    Two evaluations of the nonlinear part per step. Reference: Ascher, Ruuth and Spiteri 1997, Appl. Numer.
+    Math. 25, 151-167, section 2.6; the embedded scheme of first order is ours.
+    """
+
+    scheme: ClassVar[IMEXTableau] = _ascher_ruuth_spiteri()
+    weights: Any = None
+
+    def order(self, terms):
+        return 2
+
+
+class IMEXRK3(AbstractIMEXRungeKutta):
+    """Four stages, order 3, L-stable, embedded order 2: ARK3(2)4L[2]SA.
+
+    Reference: Kennedy and Carpenter 2003, Appl. Numer. Math. 44, 139-181, appendix C; the tableau is that of
+    `diffrax.KenCarp3`.
+    """
+
+    scheme: ClassVar[IMEXTableau] = _kennedy_carpenter(dfx.KenCarp3)
+    weights: Any = None
+
+    def order(self, terms):
+        return 3
+
+
+class IMEXRK4(AbstractIMEXRungeKutta):
+    """Six stages, order 4, L-stable, embedded order 3: ARK4(3)6L[2]SA.
+
+    Reference: Kennedy and Carpenter 2003, appendix C; the tableau is that of `diffrax.KenCarp4`.
+    """
+
+    scheme: ClassVar[IMEXTableau] = _kennedy_carpenter(dfx.KenCarp4)
+    weights: Any = None
+
+    def order(self, terms):
+        return 4
+
+
+class IMEXRK5(AbstractIMEXRungeKutta):
+    """Eight stages, order 5, L-stable, embedded order 4: ARK5(4)8L[2]SA.
+
+    Reference: Kennedy and Carpenter 2003, appendix C; the tableau is that of `diffrax.KenCarp5`.
+    """
+
+    scheme: ClassVar[IMEXTableau] = _kennedy_carpenter(dfx.KenCarp5)
+    weights: Any = None
+
+    def order(self, terms):
+        return 5
