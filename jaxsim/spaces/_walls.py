@@ -52,6 +52,8 @@ def face_values(
 def resolve(space, axis: int, end: int, shape: tuple[int, ...], dtype) -> Boundary:
     """The space's own condition on one side as a trace of a field with values of this shape and type."""
     condition, dimension = space.boundary[axis][end], space.dimension
+    if isinstance(condition, Periodic):
+        return condition
     components, value = shape[: len(shape) - dimension], condition.value
     if callable(value):
         t = jnp.asarray(0.0 if space.time is None else space.time)

@@ -111,7 +111,7 @@ class Robin(Boundary):
     value: Any = eqx.field(converter=_leaf, default=0.0)
 
     def __check_init__(self):
-        if not any(isinstance(c, jax.core.Tracer) for c in (self.a, self.b)) and self.a == 0 and self.b == 0:
+        if is_concrete(self.a, self.b) and not np.any(np.asarray(self.a)) and not np.any(np.asarray(self.b)):
             raise ValueError("Robin: `a` and `b` are both zero, which is no condition at all.")
 
     def coefficients(self):

@@ -15,7 +15,7 @@ from ..field import Field, is_uniform
 from ..grid import Grid
 from . import _stencils, _walls
 from ._base import Modes, Space, complex_dtype, nodal_shape_error, real_dtype
-from ._walls import Traces
+from ._walls import Trace, Traces
 from .boundary import Dirichlet, Neumann, Periodic, per_side
 
 _ORDERS = (2, 4, 6, 8)
@@ -55,11 +55,10 @@ class FiniteDifference(Space):
       with the same sum of right-hand sides; numbers satisfy every condition;
     - products of fields with known wall values (`Dirichlet`, or a function given to `js.sample`) have the
       product there, so that `js.partial(u * u, 0)` takes $g^2$ at the wall;
-    - a derivative along a wall satisfies the differentiated condition; the first derivative across a
-      `Neumann` wall has the value $\\pm g$ there.
+    - the first derivative across a `Neumann` wall has the value $\\pm g$ there, as a flux.
 
-    Of any other field (a second derivative, a product with nodal values, `js.pointwise`) nothing is known,
-    and its ghost nodes extrapolate the $p + 1$ nearest nodes: order $p$ for first derivatives, $p - 1$ for
+    Of any other field (other derivatives, products with nodal values, `js.pointwise`) nothing is known, and
+    its ghost nodes extrapolate the $p + 1$ nearest nodes: order $p$ for first derivatives, $p - 1$ for
     second. Periodic axes know no such distinctions.
 
     **Arguments:**
@@ -73,7 +72,7 @@ class FiniteDifference(Space):
     - `time`: when boundary values that are callables are taken; `bind(state, t)` sets it.
 
     Numbers and arrays in the conditions are leaves of every field's pytree and can be differentiated. To map
-    over a batch of fields that share them: `jax.vmap(f, in_axes=js.Field(None, 0))`.
+    over a batch of fields that share them: `jax.vmap(f, in_axes=(js.Field(None, 0),))`.
 
     **Raises:** `ValueError` for another order, too few nodes, and a boundary of the wrong structure.
     """
@@ -206,14 +205,29 @@ class FiniteDifference(Space):
         width = _stencils.half_width(order, self.order)
         if self.grid.shape[axis] < 2 * width + 1:
             raise ValueError(
-                f"partial: derivative {order} of order {self.order} needs {2 * width + 1} nodes on axis {axis}; "
+                f"partial: derivative {order} of order {self.order} needs {2 * width + 1} nodes on its axis; "
                 f"got {self.grid.shape[axis]}."
             )
         if u.data.modal:
             return Field(self, _Nodal(_times(u.data.values, self._symbol(axis, order)), modal=True))
-        traces = self._traces(u)
-        values = self._difference(u.data.values, axis, order, traces[axis])
-        return Field(self, _Nodal(values, self._differentiated(traces, axis, order)))
+        sides = _trace(u, axis, 0), _trace(u, axis, 1)
+        return Field(
+            self,
+            _Nodal(self._difference(u.data.values, axis, order, sides), self._slopes(sides, axis, order)),
+        )
+
+    def laplacian(self, u: Field) -> Field:
+        return (
+            super().laplacian(u)
+            if u.data.modal
+            else Field(
+                self,
+                _Nodal(
+                    sum(self.partial(u, axis, 2).data.values for axis in range(self.dimension)),
+                    self._unknown(),
+                ),
+            )
+        )
 
     def inverse_laplacian(self, u: Field) -> Field:
         self._needs_periodic("inverse_laplacian")
@@ -264,35 +278,22 @@ class FiniteDifference(Space):
             total = c * (right - left) if total is None else total + c * (right - left)
         return total
 
-    def _differentiated(self, traces: Traces, axis: int, order: int) -> Traces | None:
-        """What is known at the walls of a derivative."""
-        if all(self.periodic):
-            return None
-
-        def across(condition, sign):
-            known = isinstance(condition, Neumann) and order == 1
-            return Dirichlet(sign * condition.value) if known else None
-
-        def along(condition):
-            closure = (Periodic(), Periodic()) if self.periodic[axis] else (None, None)
-            return condition and condition.with_value(self._difference(condition.value, axis, order, closure))
-
-        return tuple(
-            pair
-            if self.periodic[a]
-            else (across(pair[0], -1), across(pair[1], 1))
-            if a == axis
-            else (along(pair[0]), along(pair[1]))
-            for a, pair in enumerate(traces)
-        )
-
     def _traces(self, u: Field) -> Traces:
-        """What is known of a field at each wall; for a field that has the space's conditions, those."""
-        if u.data.traces is not None or all(self.periodic):
-            return self.boundary if u.data.traces is None else u.data.traces
-        return _walls.map_walls(
-            lambda axis, end: _walls.resolve(self, axis, end, u.data.values.shape, u.data.values.dtype),
-            self.periodic,
+        """What is known of a field at each wall; for a field that has the conditions of its space, those."""
+        return _walls.map_walls(lambda axis, end: _trace(u, axis, end), self.periodic)
+
+    def _slopes(self, sides: tuple[Trace, Trace], axis: int, order: int) -> Traces | None:
+        """What is known of a derivative: its values at Neumann walls that it crosses."""
+
+        def slope(condition, sign):
+            return (
+                Dirichlet(sign * condition.value) if isinstance(condition, Neumann) and order == 1 else None
+            )
+
+        known = slope(sides[0], -1), slope(sides[1], 1)
+        unknown = self._unknown()
+        return unknown and tuple(
+            known if a == axis and not p else unknown[a] for a, p in enumerate(self.periodic)
         )
 
     def _unknown(self) -> Traces | None:
@@ -373,6 +374,13 @@ class FiniteDifferenceModes(Modes):
         return lax.fft(
             amplitudes, lax.FftType.IRFFT if self.space.real else lax.FftType.IFFT, self.space.grid.shape
         )
+
+
+def _trace(u: Field, axis: int, end: int) -> Trace:
+    """What is known of a field at one wall, 0 the lower."""
+    if u.data.traces is not None:
+        return u.data.traces[axis][end]
+    return _walls.resolve(u.space, axis, end, u.data.values.shape, u.data.values.dtype)
 
 
 def _varying_error() -> ValueError:
