@@ -161,6 +161,8 @@ def check_state(equation, u0):
     """Raise unless this is an equation and a field, or a pytree of fields."""
     if not isinstance(equation, Equation):
         raise TypeError(f"expected a js.Equation, got {type(equation).__name__}.")
+    if type(equation).linear is Equation.linear and type(equation).nonlinear is Equation.nonlinear:
+        raise TypeError(f"{type(equation).__name__} has neither `linear` nor `nonlinear`: there is nothing to integrate.")
     if not all(is_field(f) for f in jax.tree.leaves(u0, is_leaf=is_field)):
         raise TypeError("the initial state must be a Field (space.field(...)) or a pytree of Fields.")
 
