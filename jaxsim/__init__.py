@@ -24,7 +24,17 @@ from .equations import Equation, residual
 from .field import Field
 from .grid import Grid
 from .integrate import March, SemilinearTerm, march, rollout, solve
-from .spaces import Dirichlet, FiniteDifference, Fourier, Function, Neumann, Periodic, Robin, Space
+from .spaces import (
+    Dirichlet,
+    FiniteDifference,
+    Fourier,
+    Function,
+    Neumann,
+    Periodic,
+    Robin,
+    Space,
+    interpolate,
+)
 
 __version__ = "0.1.0"
 
@@ -52,6 +62,7 @@ __all__ = [
     "inner",
     "integral",
     "integrate",
+    "interpolate",
     "inverse_laplacian",
     "laplacian",
     "march",

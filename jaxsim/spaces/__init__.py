@@ -5,6 +5,7 @@ from .boundary import Boundary, Dirichlet, Neumann, Periodic, Robin
 from .finite_difference import FiniteDifference
 from .fourier import Fourier
 from .function import Callables, Function
+from .interpolation import interpolate
 
 __all__ = [
     "Boundary",
@@ -18,4 +19,5 @@ __all__ = [
     "Periodic",
     "Robin",
     "Space",
+    "interpolate",
 ]

@@ -16,7 +16,8 @@ from ..grid import Grid
 from . import _stencils, _walls
 from ._base import Modes, Space, complex_dtype, nodal_shape_error, real_dtype
 from ._walls import Trace, Traces
-from .boundary import Dirichlet, Neumann, Periodic, per_side
+from ._windows import at_points, windows
+from .boundary import Dirichlet, Neumann, Periodic, is_concrete, per_side
 
 _ORDERS = (2, 4, 6, 8)
 
@@ -180,6 +181,46 @@ class FiniteDifference(Space):
         if self.real and jnp.iscomplexobj(values):
             raise TypeError("FiniteDifference: complex values on a space of real fields; use real=False.")
         return values if self.real else values.astype(complex_dtype(values.dtype))
+
+    def evaluate(self, u: Field, *coordinates) -> jax.Array:
+        """Local polynomial interpolation at one point or at arrays of points of one shape.
+
+        Polynomials go through the `order` nearest nodes of each axis, which leaves an error of order `order`;
+        next to a wall the nodes lie on one side, and the condition there is not used. Periodic axes wrap
+        around.
+
+        **Returns:** values of shape `(*components, *points)`.
+
+        **Raises:** `ValueError` for points beyond a wall; where coordinates are traced the value there is
+        NaN.
+        """
+        if len(coordinates) != self.dimension:
+            raise ValueError(
+                f"a field on {self.grid} takes {self.dimension} coordinates, got {len(coordinates)}."
+            )
+        values = self.values(u)
+        points = jnp.broadcast_arrays(*(jnp.asarray(x, real_dtype(values.dtype)) for x in coordinates))
+        outside = self._outside(points)
+        found = [self.windows(x.ravel(), axis) for axis, x in enumerate(points)]
+        result = at_points(values, [n for n, _ in found], [w for _, w in found])
+        result = result.reshape(*result.shape[:-1], *points[0].shape)
+        return result if outside is False else jnp.where(outside, jnp.nan, result)
+
+    def windows(self, points, axis: int):
+        """Nodes near points of one axis and their interpolation weights, both `(points, order)`."""
+        first, count = float(self.nodes(axis)[0]), self.grid.shape[axis]
+        return windows(points, first, self.grid.spacing[axis], count, self.order, self.periodic[axis])
+
+    def _outside(self, points):
+        outside = False
+        for axis, x in enumerate(points):
+            if not self.periodic[axis]:
+                lower, upper = self.grid.lower[axis], self.grid.upper[axis]
+                slack = 8 * float(jnp.finfo(x.dtype).eps) * max(abs(lower), abs(upper))
+                outside = outside | (x < lower - slack) | (x > upper + slack)
+        if is_concrete(outside) and np.any(outside):
+            raise ValueError(f"a field on {self.grid} was evaluated at a point beyond a wall.")
+        return outside
 
     # -- arithmetic ------------------------------------------------------------------------------------------
     def linear(self, function: Callable, *fields: Field) -> Field:
