@@ -1,8 +1,9 @@
 import jax
 import jax.numpy as jnp
-import jaxsim as js
 import numpy as np
 import pytest
+
+import jaxsim as js
 
 SHAPES = [(16,), (17,), (16, 12), (15, 18), (8, 10, 12)]
 
@@ -41,7 +42,7 @@ def test_derivatives_are_exact(shape):
     u = space.field(wave)
     for axis in range(len(shape)):
         def along(x, axis=axis, order=1):
-            f = lambda s: wave(*x[:axis], s, *x[axis + 1 :])  # noqa: E731
+            f = lambda s: wave(*x[:axis], s, *x[axis + 1 :])
             for _ in range(order):
                 f = jax.grad(f)
             return f(x[axis])
@@ -86,8 +87,8 @@ def test_arithmetic_reads_like_mathematics():
     space = js.Fourier(box((16, 12)))
     x, y = space.coordinates()
     u, v = space.field(jnp.sin(x)), space.field(jnp.cos(y / 2))
-    np.testing.assert_allclose((2 - u / 4 + 3 * v * u - x * 0).values, 2 - jnp.sin(x) / 4 + 3 * jnp.cos(y / 2) * jnp.sin(x),
-                               atol=1e-13)  # fmt: skip
+    expected = 2 - jnp.sin(x) / 4 + 3 * jnp.cos(y / 2) * jnp.sin(x)
+    np.testing.assert_allclose((2 - u / 4 + 3 * v * u - x * 0).values, expected, atol=1e-13)
     np.testing.assert_allclose((1 / (2 + u)).values[0, 0], 1 / (2 + jnp.sin(x[0, 0])), atol=1e-3)
     w = js.stack(u, v)
     a, b = w

@@ -1,8 +1,9 @@
 import jax
 import jax.numpy as jnp
-import jaxsim as js
 import numpy as np
 import pytest
+
+import jaxsim as js
 
 
 class Burgers(js.Equation):
@@ -53,13 +54,14 @@ def test_gradients_pass_to_a_network_and_to_parameters():
     weights = jnp.array([0.3, -0.2, 0.5])
 
     def loss(weights, viscosity):
-        network = lambda t, x: jnp.tanh(weights[0] * x + weights[1] * t) * weights[2]  # noqa: E731
+        network = lambda t, x: jnp.tanh(weights[0] * x + weights[1] * t) * weights[2]
         return js.residual(Burgers(viscosity), js.Function(network))(0.4, 0.7) ** 2
 
     slopes = jax.grad(loss, (0, 1))(weights, 0.05)
     for i in range(3):
         step = jnp.zeros(3).at[i].set(1e-6)
-        np.testing.assert_allclose(slopes[0][i], (loss(weights + step, 0.05) - loss(weights - step, 0.05)) / 2e-6, rtol=1e-7)
+        central = (loss(weights + step, 0.05) - loss(weights - step, 0.05)) / 2e-6
+        np.testing.assert_allclose(slopes[0][i], central, rtol=1e-7)
     np.testing.assert_allclose(slopes[1], (loss(weights, 0.05 + 1e-6) - loss(weights, 0.05 - 1e-6)) / 2e-6, rtol=1e-7)
 
 

@@ -1,5 +1,6 @@
-import jaxsim as js
 import pytest
+
+import jaxsim as js
 
 
 def test_one_number_serves_all_axes_and_axes_may_differ():

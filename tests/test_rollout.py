@@ -2,9 +2,10 @@ import diffrax as dfx
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jaxsim as js
 import numpy as np
 import pytest
+
+import jaxsim as js
 from jaxsim.integrate import ETDRK2, Diverged, Krogstad4, checkpointed_scan
 
 
@@ -93,7 +94,7 @@ def test_a_traced_step_size_is_differentiable(space):
 
 def test_jit_vmap_and_plain_calls_agree(space):
     w0 = start(space)
-    run = lambda nu, w: js.rollout(Vorticity(nu), w, dt=0.05, steps=4)  # noqa: E731
+    run = lambda nu, w: js.rollout(Vorticity(nu), w, dt=0.05, steps=4)
     plain = run(0.02, w0)
     np.testing.assert_allclose(jax.jit(run)(0.02, w0).values, plain.values, atol=1e-13)
     swept = jax.vmap(run, (0, None))(jnp.array([0.02, 0.3]), w0)
@@ -134,7 +135,8 @@ def test_the_padding_fits_the_degree_of_the_equation():
     u0 = space.field(lambda x: jnp.sin(7 * x))
     y = u0.coefficients
     assert js.SemilinearTerm(Logistic(), space).for_state(y).space.degree == 3
-    assert js.SemilinearTerm(Vorticity(0.1), js.Fourier(js.Grid((8, 8)))).for_state(jnp.ones((7, 4), complex)).space.degree == 2
+    plane = js.SemilinearTerm(Vorticity(0.1), js.Fourier(js.Grid((8, 8))))
+    assert plane.for_state(jnp.ones((7, 4), complex)).space.degree == 2
     term = js.SemilinearTerm(Logistic(), space).for_state(y)
     # sin(7x)^3 = (3 sin(7x) - sin(21x)) / 4, whose second wave is not resolved: an alias would put it on another mode.
     rate = space.from_coefficients(term.vf(jnp.pi / 2, y)).values

@@ -1,9 +1,10 @@
 import diffrax as dfx
 import jax
 import jax.numpy as jnp
-import jaxsim as js
 import numpy as np
 import pytest
+
+import jaxsim as js
 from jaxsim.integrate import ETDRK3, Diverged, Krogstad4
 
 
@@ -81,7 +82,7 @@ def test_dense_output_is_of_third_order(problem):
 def test_gradients_of_adaptive_solves(problem):
     u0, _ = problem
     # With tolerances this tight the derivative at frozen steps and that of the solution agree.
-    size = lambda a: js.norm(js.solve(KuramotoSivashinsky(), a * u0, t1=1.0, rtol=1e-9).ys[-1])  # noqa: E731
+    size = lambda a: js.norm(js.solve(KuramotoSivashinsky(), a * u0, t1=1.0, rtol=1e-9).ys[-1])
     np.testing.assert_allclose(jax.grad(size)(1.0), (size(1 + 1e-4) - size(1 - 1e-4)) / 2e-4, rtol=1e-6)
 
 

@@ -5,8 +5,8 @@ For $u' = L u + N(t, u)$ a step of size $h$ is
 $$U_i = e^{c_i h L} u_n + h \\sum_{j<i} a_{ij}(hL) N(t_n + c_j h, U_j), \\qquad
 u_{n+1} = e^{h L} u_n + h \\sum_i b_i(hL) N(t_n + c_i h, U_i),$$
 
-with weights made of $\\varphi_k$ functions (`jaxsim.integrate.phi`). The last stage of each step is the first of the next, and
-comparing it with the scheme's own last stage gives an error estimate at no cost (Whalen, Brio and Moloney 2015,
+with weights made of $\\varphi_k$ functions (`jaxsim.integrate.phi`). The slope at the end of each step begins the next,
+and comparing it with the scheme's own last stage gives an error estimate at no cost (Whalen, Brio and Moloney 2015,
 J. Comput. Phys. 280, 579-601).
 """
 
@@ -255,7 +255,7 @@ class Krogstad4(AbstractExponentialRungeKutta):
 
 
 class HochbruckOstermann4(AbstractExponentialRungeKutta):
-    """Five stages, order 4 also for stiff problems (Hochbruck and Ostermann 2005, SIAM J. Numer. Anal. 43, eq. 5.19)."""
+    """Five stages, order 4 also when stiff (Hochbruck and Ostermann 2005, SIAM J. Numer. Anal. 43, eq. 5.19)."""
 
     nodes: ClassVar = (0.0, 0.5, 0.5, 1.0, 0.5)
     weights: Weights | None = None

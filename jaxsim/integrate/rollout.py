@@ -15,7 +15,6 @@ from .checkpoint import checkpointed_scan
 from .exponential import AbstractSemilinearSolver, Krogstad4
 from .term import SemilinearTerm
 
-
 ADVICE = "Take smaller steps (or an adaptive js.solve), more modes, or check the equation's parameters and data."
 
 
@@ -44,8 +43,8 @@ def rollout(equation: Equation, u0: Any, *, dt, steps: int, t0=0.0, solver: dfx.
             throw: bool = True) -> Any:  # fmt: skip
     """Integrate with a fixed number of fixed steps.
 
-    Reverse-mode memory grows with the square root of `steps` (see `checkpointed_scan`); the coefficients of exponential and
-    IMEX solvers are computed once, in double precision where the parameters are known.
+    Reverse-mode memory grows with the square root of `steps` (see `checkpointed_scan`); the coefficients of exponential
+    and IMEX solvers are computed once, in double precision where the parameters are known.
 
     **Arguments:**
 
@@ -162,7 +161,7 @@ def check_state(equation, u0):
     if not isinstance(equation, Equation):
         raise TypeError(f"expected a js.Equation, got {type(equation).__name__}.")
     if type(equation).linear is Equation.linear and type(equation).nonlinear is Equation.nonlinear:
-        raise TypeError(f"{type(equation).__name__} has neither `linear` nor `nonlinear`: there is nothing to integrate.")
+        raise TypeError(f"{type(equation).__name__} has neither `linear` nor `nonlinear`: nothing to integrate.")
     if not all(is_field(f) for f in jax.tree.leaves(u0, is_leaf=is_field)):
         raise TypeError("the initial state must be a Field (space.field(...)) or a pytree of Fields.")
 

@@ -56,7 +56,7 @@ def solve(equation: Equation, u0: Any, t1, dt=None, *, t0=0.0, saveat=None, rtol
     term = SemilinearTerm(equation, spaces).for_state(y0)
     solver = default_solver(spaces) if solver is None else solver
     if isinstance(adjoint, dfx.BacksolveAdjoint) and isinstance(solver, AbstractSemilinearSolver):
-        raise ValueError("solve: BacksolveAdjoint hides the equation's split; use RecursiveCheckpointAdjoint, the default.")
+        raise ValueError("solve: BacksolveAdjoint hides the equation's split; use RecursiveCheckpointAdjoint.")
     adjoint = dfx.RecursiveCheckpointAdjoint() if adjoint is None else adjoint
     save, times = _save(saveat, t0, t1)
     if stepsize_controller is None and rtol is None and atol is None:

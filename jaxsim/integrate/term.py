@@ -73,12 +73,14 @@ class SemilinearTerm(dfx.AbstractTerm):
 
     def from_modes(self, amplitudes: State) -> State:
         """The inverse of `to_modes`."""
-        return jax.tree.map(lambda s, a: s.modes().from_modes(a), self._spaces(amplitudes), amplitudes, is_leaf=_is_space)
+        spaces = self._spaces(amplitudes)
+        return jax.tree.map(lambda s, a: s.modes().from_modes(a), spaces, amplitudes, is_leaf=_is_space)
 
     def for_state(self, y: State) -> "SemilinearTerm":
         """The term with its spaces padded for the degree of the equation's products."""
         degree = self._degree(y)
-        return SemilinearTerm(self.equation, jax.tree.map(lambda s: s.for_degree(degree), self.space, is_leaf=_is_space))
+        spaces = jax.tree.map(lambda s: s.for_degree(degree), self.space, is_leaf=_is_space)
+        return SemilinearTerm(self.equation, spaces)
 
     def symbol(self, y: State) -> ModalOperator:
         """The linear part in its diagonal form.
@@ -235,7 +237,8 @@ def _diagonal(matrix, spaces, y) -> Diagonal:
     listing = _components(spaces, y)
     entries = []
     for number, leaf in enumerate(jax.tree.leaves(y)):
-        rows = [np.zeros(()) if matrix[i][i] is None else matrix[i][i] for i, (n, *_) in enumerate(listing) if n == number]
+        own = [matrix[i][i] for i, (n, *_) in enumerate(listing) if n == number]
+        rows = [np.zeros(()) if entry is None else entry for entry in own]
         modes = np.broadcast_shapes(*(r.shape for r in rows))
         xp = _namespace(rows)
         if len(rows) == 1 or (xp is np and all(np.array_equal(r, rows[0]) for r in rows)):

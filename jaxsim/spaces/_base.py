@@ -239,6 +239,6 @@ def complex_dtype(dtype) -> np.dtype:
 def nodal_shape_error(space: Space, shape, grid: Grid) -> ValueError:
     """The error for nodal values that do not end in the grid's shape."""
     return ValueError(
-        f"{type(space).__name__}: nodal values need shape (..., {', '.join(map(str, grid.shape))}), got {tuple(shape)}; "
-        f"one value per node of {grid}, {math.prod(grid.shape)} in all."
+        f"{type(space).__name__}: nodal values need shape (..., {', '.join(map(str, grid.shape))}), "
+        f"got {tuple(shape)}; one value per node of {grid}, {math.prod(grid.shape)} in all."
     )

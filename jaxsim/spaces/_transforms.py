@@ -1,8 +1,8 @@
 """Fourier transforms between nodal values and compact spectra.
 
 A compact spectrum keeps the modes $|k| \\le K$, $K = \\lfloor (N-1)/2 \\rfloor$, of each axis in the order
-$0, 1, \\dots, K, -K, \\dots, -1$; the last axis of a real field keeps $0, \\dots, K$ only. There is no Nyquist mode, so odd
-derivatives, projections and products need no special case. Coefficients are amplitudes,
+$0, 1, \\dots, K, -K, \\dots, -1$; the last axis of a real field keeps $0, \\dots, K$ only. There is no Nyquist mode, so
+odd derivatives, projections and products need no special case. Coefficients are amplitudes,
 $u(x) = \\sum_k \\hat u_k e^{i k x}$, whatever the number of nodes.
 """
 

@@ -19,9 +19,9 @@ from ._base import Modes, Space, complex_dtype, fast_length, nodal_shape_error, 
 class _Parts(eqx.Module):
     """What a Fourier field holds: the sum of up to three parts, so that no transform is made before it is needed.
 
-    `modal` is a compact spectrum; `nodal` are values on the grid as the user gave them; `padded` are values of products
-    on the finer grid of the space, polynomials of `degree` in resolved fields. `peak` is the highest degree met on the
-    way; integrators read it to choose the padding.
+    `modal` is a compact spectrum; `nodal` are values on the grid as the user gave them; `padded` are values of
+    products on the finer grid of the space, polynomials of `degree` in resolved fields. `peak` is the highest degree
+    met on the way; integrators read it to choose the padding.
     """
 
     modal: jax.Array | np.ndarray | None = None
@@ -38,8 +38,8 @@ class _Parts(eqx.Module):
 class Fourier(Space):
     """Trigonometric polynomials on a periodic box: the pseudo-spectral space.
 
-    On `n` nodes an axis resolves the wave numbers $|k| \\le K = \\lfloor (n-1)/2 \\rfloor$ (times $2\\pi/L$). Products are
-    evaluated on a grid fine enough that no alias of them falls on a resolved mode: with $p$ factors at least
+    On `n` nodes an axis resolves the wave numbers $|k| \\le K = \\lfloor (n-1)/2 \\rfloor$ (times $2\\pi/L$). Products
+    are evaluated on a grid fine enough that no alias of them falls on a resolved mode: with $p$ factors at least
     $(p+1)K + 1$ nodes (Orszag 1971; 3/2 for quadratic, 2 for cubic), and then projected back. Integrators find
     $p$ from the equation; at the user's own desk it is 2, and longer products are projected pair by pair.
 
@@ -52,8 +52,8 @@ class Fourier(Space):
         spatial axis and spectra along the last, exchanged by all-to-all inside each transform.
     - `degree`: polynomial degree that products may reach before they are projected.
 
-    `coefficients` have shape `(..., 2K_1 + 1, ..., K_d + 1)` (the last axis `2K_d + 1` for complex fields), in the order
-    $0, \\dots, K, -K, \\dots, -1$; they are amplitudes, so that the mean of a field is its zeroth coefficient.
+    `coefficients` have shape `(..., 2K_1 + 1, ..., K_d + 1)` (the last axis `2K_d + 1` for complex fields), in the
+    order $0, \\dots, K, -K, \\dots, -1$; they are amplitudes, so that the mean of a field is its zeroth coefficient.
     """
 
     grid: Grid = eqx.field(static=True)
@@ -144,7 +144,7 @@ class Fourier(Space):
     def from_coefficients(self, coefficients: jax.Array) -> Field:
         """A field from coefficients of shape `(..., *spectral_shape)`."""
         if coefficients.shape[coefficients.ndim - self.dimension :] != self.spectral_shape:
-            raise ValueError(f"Fourier: coefficients need shape (..., *{self.spectral_shape}), got {coefficients.shape}.")
+            raise ValueError(f"coefficients need shape (..., *{self.spectral_shape}), got {coefficients.shape}.")
         return Field(self, _Parts(modal=coefficients))
 
     def values(self, u: Field) -> jax.Array:
@@ -172,7 +172,7 @@ class Fourier(Space):
         **Returns:** values of shape `(*components, *points)`.
         """
         if len(coordinates) != self.dimension:
-            raise ValueError(f"a field on {self.grid} is evaluated at {self.dimension} coordinates, not {len(coordinates)}.")
+            raise ValueError(f"a field on {self.grid} is evaluated at {self.dimension} coordinates.")
         coefficients = self.coefficients(u)
         points = jnp.broadcast_arrays(*(jnp.asarray(x, real_dtype(coefficients.dtype)) for x in coordinates))
         shape, points = points[0].shape, [x.ravel() for x in points]

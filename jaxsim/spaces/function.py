@@ -58,7 +58,7 @@ class Callables(Space):
 
     def components(self, u: Field) -> tuple[int, ...]:
         if self.dimension is None:
-            raise ValueError("this field has not met its coordinates: pass `dimension=` to js.Function, or use js.residual.")
+            raise ValueError("this field has not met its coordinates: pass `dimension=`, or use js.residual.")
         return self.output(u, *([0.0] * (self.dimension + 1))).shape
 
     def dtype(self, u: Field) -> np.dtype:
@@ -72,7 +72,7 @@ class Callables(Space):
     def evaluate(self, u: Field, *coordinates) -> jax.Array:
         """Value at the time and place `(t, x, ...)`."""
         if self.dimension is not None and len(coordinates) != self.dimension + 1:
-            raise ValueError(f"a function of {self.dimension} dimensions is evaluated at (t, x, ...): got {len(coordinates)}.")
+            raise ValueError(f"a function in {self.dimension} dimensions is evaluated at (t, x, ...).")
         dtype = jnp.result_type(float, *coordinates)
         return u.data(*(jnp.asarray(x, dtype) for x in coordinates))
 
