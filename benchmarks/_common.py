@@ -1,4 +1,4 @@
-"""What the benchmarks share: arguments, interleaved timing, the machine, tables and the closing line of JSON."""
+"""What the benchmarks share: arguments, timing in turns, the machine, tables and the closing line of JSON."""
 
 import argparse
 import importlib.metadata
@@ -28,7 +28,7 @@ def arguments(description: str, *, precision: int = 32, extend: Callable | None 
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that everything runs")
-    parser.add_argument("--precision", type=int, choices=(32, 64), default=precision, help="bits of a real number")
+    parser.add_argument("--precision", type=int, choices=(32, 64), default=precision, help="bits of a number")
     parser.add_argument("--repeats", type=int, default=7, help="measurements of each entry (at least 5)")
     parser.add_argument("--record", action="store_true", help="keep the JSON in benchmarks/results")
     if extend is not None:
@@ -58,17 +58,28 @@ def seconds(function: Callable[[], Any]) -> float:
 
 
 def interleaved(functions: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, dict[str, float]]:
-    """Median and least wall time of each function, after one call to warm up.
+    """Median and least wall time of each function, and its median processor time, after one call to warm up.
 
-    The functions take turns, so that a busy spell of a shared machine meets all of them alike.
+    The functions take turns, so that a busy spell of a shared machine meets all of them alike. Processor time,
+    summed over threads, does not count the time that other programs take.
     """
     for function in functions.values():
         jax.block_until_ready(function())
-    samples: dict[str, list[float]] = {name: [] for name in functions}
+    wall: dict[str, list[float]] = {name: [] for name in functions}
+    processor: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(repeats):
         for name, function in functions.items():
-            samples[name].append(seconds(function))
-    return {name: {"median": statistics.median(times), "min": min(times)} for name, times in samples.items()}
+            start = time.process_time()
+            wall[name].append(seconds(function))
+            processor[name].append(time.process_time() - start)
+    return {
+        name: {
+            "median": statistics.median(wall[name]),
+            "min": min(wall[name]),
+            "processor": statistics.median(processor[name]),
+        }
+        for name in functions
+    }
 
 
 def machine() -> dict[str, Any]:
@@ -91,8 +102,8 @@ def machine() -> dict[str, Any]:
 
 def heading(title: str, about: Mapping[str, Any], options: argparse.Namespace):
     """What is measured, and on what."""
-    versions = ", ".join(f"{name} {version or 'not installed'}" for name, version in about["versions"].items())
-    print(f"{title}\n{about['device']}, float{options.precision}, load {about['load']} at the start; {versions}")
+    versions = ", ".join(f"{name} {version or 'missing'}" for name, version in about["versions"].items())
+    print(f"{title}\n{about['device']}, float{options.precision}, load {about['load']}; {versions}", flush=True)
 
 
 def table(columns: list[str], rows: list[list[Any]]):
@@ -114,9 +125,9 @@ def shown(cell: Any) -> str:
     return f"{cell:.3g}" if isinstance(cell, float) else str(cell)
 
 
-def ratio(top: Mapping | None, bottom: Mapping | None) -> float | None:
-    """Quotient of two medians, `None` where one is missing."""
-    return None if top is None or bottom is None else top["median"] / bottom["median"]
+def ratio(top: Mapping | None, bottom: Mapping | None, key: str = "median") -> float | None:
+    """Quotient of two timings, `None` where one is missing."""
+    return None if top is None or bottom is None else top[key] / bottom[key]
 
 
 def finish(name: str, options: argparse.Namespace, about: Mapping[str, Any], data: Mapping[str, Any]):

@@ -1,4 +1,4 @@
-"""Flows on which the benchmarks run: the same continuous fields for every solver, and each solver's way to step them."""
+"""Flows on which the benchmarks run: the same fields for every solver, and how each solver steps them."""
 
 import equinox as eqx
 import jax
@@ -27,7 +27,7 @@ def waves(nodes: int, dimension: int, components: int, highest: int = 6, seed: i
     index = np.ix_(*[np.arange(-highest, highest + 1)] * dimension)
     spectrum[(slice(None), *index)] = amplitudes
     field = np.fft.ifftn(spectrum, axes=range(1, dimension + 1)).real
-    scale = np.sqrt(np.sum(np.abs(amplitudes) ** 2) / 2)  # the real part has half the variance, the same at any nodes
+    scale = np.sqrt(np.sum(np.abs(amplitudes) ** 2) / 2)  # the real part has half the variance
     return field * nodes**dimension / scale
 
 
@@ -40,7 +40,7 @@ def solenoidal(nodes: int) -> np.ndarray:
 
 
 def compiled_jaxsim(equation, values, dt, steps, solver):
-    """A compiled rollout of jaxsim from nodal values, as a function without arguments, and its program text."""
+    """A rollout of jaxsim from nodal values, compiled: a function without arguments, and the program."""
     dimension = values.ndim if values.ndim == 2 else 3
     space = js.Fourier(js.Grid(values.shape[-dimension:], 0.0, LENGTH))
     start = space.field(jnp.asarray(values, jnp.result_type(float)))
@@ -59,7 +59,7 @@ def nodes_for_modes(modes: int) -> int:
     return next(n for n in range(2 * modes, 4 * modes + 8, 2) if int(2 / 3 * (n // 2) - 1) >= modes)
 
 
-def exponax_stepper(name: str, dimension: int, nodes: int, dt: float, order: int, length: float = LENGTH, **parameters):
+def exponax_stepper(name: str, dimension: int, nodes: int, dt: float, order: int, *, length=LENGTH, **parameters):
     """A stepper of exponax, or `None` where it is not installed."""
     exponax = peer("exponax")
     if exponax is None:
@@ -68,7 +68,7 @@ def exponax_stepper(name: str, dimension: int, nodes: int, dt: float, order: int
 
 
 def compiled_exponax(stepper, values, steps):
-    """The scan of exponax's own step over its spectrum, so that it makes no transform that a rollout can spare."""
+    """The scan of exponax's step over its spectrum, which spares it the transforms between steps."""
     spectrum = jnp.fft.rfftn(jnp.asarray(values, jnp.result_type(float)), axes=range(1, values.ndim))
 
     @eqx.filter_jit
@@ -80,7 +80,7 @@ def compiled_exponax(stepper, values, steps):
 
 
 def compiled_jax_cfd(nodes, values, viscosity, dt, steps):
-    """The scan of jax-cfd's spectral Navier-Stokes with its fourth-order IMEX scheme, or `None` without jax-cfd."""
+    """The scan of jax-cfd's spectral Navier-Stokes with its Runge-Kutta scheme of order 4, or `None` without it."""
     grids, equations, stepping = (
         peer(f"jax_cfd.{m}") for m in ("base.grids", "spectral.equations", "spectral.time_stepping")
     )

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) .*\{$")
-CALLED = re.compile(r"(?:calls|to_apply|body|condition|true_computation|false_computation|branch_computations)=(\{[^}]*\}|%?[\w.\-]+)")
+CALLED = re.compile(r"(?:calls|to_apply|body|condition|\w+_computations?)=(\{[^}]*\}|%?[\w.\-]+)")
 BODY = re.compile(r"\bbody=%?([\w.\-]+)")
 TRANSFORM = re.compile(r"= \w+\[([\d,]*)\]\S* fft\(.*fft_type=(\w+), fft_length=\{([\d,]+)\}")
 
@@ -35,15 +35,15 @@ def transforms_per_step(text: str) -> list[Transform]:
     """
     computations = _computations(text)
     bodies = {name for lines in computations.values() for line in lines for name in BODY.findall(line)}
+    found = {name: list(_transforms(name, computations)) for name in bodies}
     innermost = [
-        found
-        for name in bodies
-        if (found := list(_transforms(name, computations)))
-        and not any(list(_transforms(inner, computations)) for inner in _reached(name, computations) & (bodies - {name}))
+        transforms
+        for name, transforms in found.items()
+        if transforms and not any(found[inner] for inner in _reached(name, computations) & bodies)
     ]
     if not innermost:
         raise ValueError("the program has no loop with a Fourier transform in it.")
-    if any(sorted(found) != sorted(innermost[0]) for found in innermost):
+    if any(sorted(transforms) != sorted(innermost[0]) for transforms in innermost):
         raise ValueError(f"the loops of the program differ in their transforms: {innermost}.")
     return innermost[0]
 
@@ -54,7 +54,7 @@ def count(transforms: list[Transform]) -> int:
 
 
 def transforms_alone(transforms: list[Transform], steps: int, dtype):
-    """A program that makes the given transforms `steps` times and nothing else, as a function without arguments.
+    """A function without arguments that makes the given transforms `steps` times and nothing else.
 
     Each transform writes one number of its output into its input, so that the compiler can neither merge
     transforms nor move them out of the loop.
@@ -62,11 +62,10 @@ def transforms_alone(transforms: list[Transform], steps: int, dtype):
     real = jnp.finfo(dtype).dtype
     inputs = {}
     for t in transforms:
-        spectral = (t.batch, *t.nodes[:-1], t.nodes[-1] // 2 + 1)
-        shape, kind = (spectral, jnp.result_type(real, jnp.complex64)) if t.kind == "IRFFT" else ((t.batch, *t.nodes), real)
         if t.kind not in ("IRFFT", "RFFT"):
             raise ValueError(f"expected transforms of real fields, found {t}.")
-        inputs[t] = jax.random.normal(jax.random.key(0), shape, kind)
+        last, kind = (t.nodes[-1], real) if t.kind == "RFFT" else (t.nodes[-1] // 2 + 1, jnp.result_type(real, 1j))
+        inputs[t] = jax.random.normal(jax.random.key(0), (t.batch, *t.nodes[:-1], last), kind)
 
     def step(arrays, _):
         for t in transforms:
