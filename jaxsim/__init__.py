@@ -23,7 +23,7 @@ from .calculus import (
 from .equations import Equation, residual
 from .field import Field
 from .grid import Grid
-from .integrate import March, SemilinearTerm, march, rollout, solve
+from .integrate import March, SemilinearTerm, ensemble, march, rollout, solve
 from .spaces import (
     Dirichlet,
     FiniteDifference,
@@ -34,6 +34,7 @@ from .spaces import (
     Robin,
     Space,
     interpolate,
+    shard,
 )
 
 __version__ = "0.1.0"
@@ -57,6 +58,7 @@ __all__ = [
     "curl",
     "div",
     "dot",
+    "ensemble",
     "equations",
     "grad",
     "inner",
@@ -74,6 +76,7 @@ __all__ = [
     "residual",
     "rollout",
     "sample",
+    "shard",
     "solve",
     "stack",
 ]

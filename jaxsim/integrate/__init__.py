@@ -1,6 +1,7 @@
 """Time integration: diffrax solvers that use an equation's split, fixed-step rollouts and adaptive solves."""
 
 from .checkpoint import checkpointed_scan
+from .ensemble import ensemble
 from .exponential import (
     ETDRK1,
     ETDRK2,
@@ -53,6 +54,7 @@ __all__ = [
     "March",
     "SemilinearTerm",
     "checkpointed_scan",
+    "ensemble",
     "march",
     "matrix_phis",
     "phis",

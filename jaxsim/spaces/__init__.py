@@ -6,6 +6,7 @@ from .finite_difference import FiniteDifference
 from .fourier import Fourier
 from .function import Callables, Function
 from .interpolation import interpolate
+from .sharding import error_if, shard
 
 __all__ = [
     "Boundary",
@@ -19,5 +20,7 @@ __all__ = [
     "Periodic",
     "Robin",
     "Space",
+    "error_if",
     "interpolate",
+    "shard",
 ]

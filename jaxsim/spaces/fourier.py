@@ -72,7 +72,7 @@ class Fourier(Space):
         if self.degree < 1:
             raise ValueError(f"Fourier: `degree` must be at least 1, got {self.degree}.")
         if self.mesh is not None:
-            _sharded.check(self.mesh, self.grid.shape, self.padded_shape, self.spectral_shape)
+            _sharded.check(self.mesh, self)
 
     # -- shapes ------------------------------------------------------------------------------------------------------
     @property
