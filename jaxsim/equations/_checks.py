@@ -21,9 +21,7 @@ def as_array(value: Any) -> jax.Array | None:
 def like(value: Any, array: jax.Array) -> jax.Array:
     """A parameter in the precision of nodal values, with its own axes in front of theirs."""
     value = jnp.asarray(value)
-    return value.reshape(value.shape + (1,) * (array.ndim - value.ndim) if value.ndim else ()).astype(
-        array.dtype
-    )
+    return value.reshape(value.shape + (1,) * (array.ndim - value.ndim) if value.ndim else ()).astype(array.dtype)
 
 
 def require_nonnegative(equation: Any, *names: str) -> None:
@@ -41,7 +39,7 @@ def _require(equation, names, holds, demand):
         value = getattr(equation, name)
         if value is None or isinstance(value, jax.core.Tracer):
             continue
-        if not isinstance(value, (int, float, list, tuple, np.ndarray, np.generic, jax.Array)):
+        if not isinstance(value, (int, float, complex, list, tuple, np.ndarray, np.generic, jax.Array)):
             continue  # a placeholder put there by a tree transformation
         if np.iscomplexobj(value) or not np.all(holds(np.asarray(value))):
             raise ValueError(f"{type(equation).__name__}: `{name}` {demand}, got {value}.")
@@ -52,8 +50,7 @@ def require_dimension(equation: Any, u: Field, *dimensions: int) -> int:
     if u.space.dimension not in dimensions:
         wanted = " or ".join(map(str, dimensions))
         raise ValueError(
-            f"{type(equation).__name__} is written in {wanted} dimensions; "
-            f"this field has {u.space.dimension} axes."
+            f"{type(equation).__name__} is written in {wanted} dimensions; this field has {u.space.dimension} axes."
         )
     return u.space.dimension
 
