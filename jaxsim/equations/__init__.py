@@ -1,30 +1,57 @@
 """The catalog of equations, with initial conditions and forcing."""
 
+from . import initial
 from ._base import Equation, is_field, like_state, residual
+from .boussinesq import Boussinesq
 from .burgers import Burgers
 from .dispersive import ComplexGinzburgLandau, KortewegDeVries, NonlinearSchrodinger
+from .forcing import Force, band_limited, kolmogorov, uniform_force
 from .kuramoto_sivashinsky import KuramotoSivashinsky, KuramotoSivashinskyIntegral
+from .linear import Advection, AdvectionDiffusion, Diffusion, Dispersion, Hyperdiffusion
+from .mhd import Magnetohydrodynamics
 from .navier_stokes import NavierStokesVelocity, NavierStokesVorticity, velocity, vorticity
+from .phase import CahnHilliard, SwiftHohenberg
 from .reaction_diffusion import AllenCahn, Brusselator, FisherKPP, FitzHughNagumo, GrayScott
+from .scalar import PassiveScalar
+from .shallow_water import ShallowWater
+from .wave import KleinGordon, Wave
 
 __all__ = [
+    "Advection",
+    "AdvectionDiffusion",
     "AllenCahn",
+    "Boussinesq",
     "Brusselator",
     "Burgers",
+    "CahnHilliard",
     "ComplexGinzburgLandau",
+    "Diffusion",
+    "Dispersion",
     "Equation",
     "FisherKPP",
     "FitzHughNagumo",
+    "Force",
     "GrayScott",
+    "Hyperdiffusion",
+    "KleinGordon",
     "KortewegDeVries",
     "KuramotoSivashinsky",
     "KuramotoSivashinskyIntegral",
+    "Magnetohydrodynamics",
     "NavierStokesVelocity",
     "NavierStokesVorticity",
     "NonlinearSchrodinger",
+    "PassiveScalar",
+    "ShallowWater",
+    "SwiftHohenberg",
+    "Wave",
+    "band_limited",
+    "initial",
     "is_field",
+    "kolmogorov",
     "like_state",
     "residual",
+    "uniform_force",
     "velocity",
     "vorticity",
 ]

@@ -83,7 +83,11 @@ class NavierStokesVorticity(Equation):
 
     def carried(self, t, u: jax.Array) -> jax.Array:
         """Nodal velocity with the parametric mean flow, which linear drag has slowed down."""
-        return u if self.mean_flow is None else u + like(self.mean_flow * jnp.exp(-self.drag * t), u)
+        return u if self.mean_flow is None else u + like(self.mean_flow_at(t), u)
+
+    def mean_flow_at(self, t) -> jax.Array:
+        """The parametric mean flow at a time, $U_0 e^{-\\mu t}$."""
+        return self.mean_flow * jnp.exp(-self.drag * t)
 
     def _split(self, state):
         w, mean_flow = (state, None) if isinstance(state, Field) else state
@@ -152,6 +156,4 @@ def _lamb_space(u, w):
 
 def _uniform(value: jax.Array, u: Field) -> Field:
     """The field with the same two components everywhere."""
-    return u.space.field(
-        lambda *x: jnp.reshape(value, (2,) + (1,) * x[0].ndim) * jnp.ones_like(x[0], value.dtype)
-    )
+    return u.space.field(lambda *x: jnp.reshape(value, (2,) + (1,) * x[0].ndim) * jnp.ones_like(x[0], value.dtype))
