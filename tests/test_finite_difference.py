@@ -44,8 +44,7 @@ def noise(shape, seed=0, dtype=float):
     return jax.random.normal(jax.random.key(seed), shape, dtype)
 
 
-@pytest.mark.parametrize("real", (True, False))
-@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("real, order", [(True, 2), (True, 6), (False, 4), (False, 8)])
 def test_projection_is_exact_and_idempotent(real, order):
     space = box(real, order)
     u = space.field(noise((2, 16, 15), dtype=float if real else complex))
@@ -58,11 +57,7 @@ def test_projection_is_exact_and_idempotent(real, order):
 
 @pytest.mark.parametrize("shape", ((16,), (15,), (8, 10)))
 def test_inverse_laplacian_inverts(shape):
-    space = (
-        js.FiniteDifference(js.Grid(shape), order=6)
-        if min(shape) > 8
-        else js.FiniteDifference(js.Grid(shape))
-    )
+    space = js.FiniteDifference(js.Grid(shape), order=6) if min(shape) > 8 else js.FiniteDifference(js.Grid(shape))
     u = space.field(noise((3, *shape)))
     axes = tuple(range(1, 1 + len(shape)))
     fluctuation = u.values - u.values.mean(axes, keepdims=True)
@@ -94,9 +89,7 @@ def test_symbol_of_a_coupled_operator_and_of_projection():
     for operator in (js.project, lambda u: js.stack(u[1], js.laplacian(u[0]))):
         columns = [modes.symbol(operator(modes.probe((2,), (i,)))) for i in range(2)]
         amplitudes = sum(column * modes.to_modes(state[i]) for i, column in enumerate(columns))
-        np.testing.assert_allclose(
-            modes.from_modes(amplitudes), operator(space.field(state)).values, atol=1e-11
-        )
+        np.testing.assert_allclose(modes.from_modes(amplitudes), operator(space.field(state)).values, atol=1e-11)
 
 
 def test_symbols_have_no_dust():

@@ -15,9 +15,7 @@ def fourier(*shape, real=True):
 
 
 def nodal(*shape, boundary=None, order=4, real=True):
-    return js.FiniteDifference(
-        js.Grid(shape, *(b[: len(shape)] for b in BOX)), boundary, order=order, real=real
-    )
+    return js.FiniteDifference(js.Grid(shape, *(b[: len(shape)] for b in BOX)), boundary, order=order, real=real)
 
 
 def smooth(x, y):
@@ -172,8 +170,9 @@ def test_single_precision():
     values = jax.random.normal(jax.random.key(2), (9, 8), jnp.float32)
     for source in (fourier(9, 8), nodal(9, 8, boundary=js.Neumann())):
         for target in (fourier(12, 7), nodal(7, 12, boundary=js.Dirichlet())):
-            assert js.interpolate(source.field(values), target).values.dtype == jnp.float32
-        assert source.field(values)(1.0, 0.3).dtype == jnp.float32
+            move = lambda v, s=source, t=target: js.interpolate(s.field(v), t).values
+            assert jax.eval_shape(move, values).dtype == jnp.float32
+        assert jax.eval_shape(lambda v, s=source: s.field(v)(1.0, 0.3), values).dtype == jnp.float32
 
 
 def test_what_cannot_be_moved():

@@ -38,9 +38,7 @@ def face_coordinates(space, axis: int, end: int) -> tuple:
     return tuple(jnp.asarray(x) for x in np.meshgrid(*axes, indexing="ij"))
 
 
-def face_values(
-    function: Callable, coordinates: tuple, components: tuple[int, ...], shape: tuple[int, ...]
-) -> Trace:
+def face_values(function: Callable, coordinates: tuple, components: tuple[int, ...], shape: tuple[int, ...]) -> Trace:
     """The wall value of a sampled function; unknown where it does not follow its arguments' shape."""
     values = function(*coordinates)
     grid_axes = values.shape[max(values.ndim - len(shape), 0) :]
@@ -61,9 +59,7 @@ def resolve(space, axis: int, end: int, shape: tuple[int, ...], dtype) -> Bounda
         points = face_coordinates(space, axis, end)
         value = jnp.asarray(value(t, *(jnp.squeeze(x, axis) for x in points)))
     if jnp.iscomplexobj(value) and not jnp.issubdtype(dtype, jnp.complexfloating):
-        raise TypeError(
-            "FiniteDifference: a complex boundary value on a space of real fields; use real=False."
-        )
+        raise TypeError("FiniteDifference: a complex boundary value on a space of real fields; use real=False.")
     side = space.grid.shape[:axis] + space.grid.shape[axis + 1 :]
     target = (*components, *side)
     try:
@@ -112,17 +108,13 @@ def product(u: Traces, v: Traces) -> Traces:
     return tuple(tuple(one(a, b) for a, b in zip(p, q)) for p, q in zip(u, v))
 
 
-def pad(values, along: int, depth: int, sides: tuple[Trace, Trace], order: int, spacing: float):
-    """Values with `depth` more on either end of one axis: neighbors around the period, or ghosts."""
+def ends(values, along: int, depth: int, sides: tuple[Trace, Trace], order: int, spacing: float):
+    """`depth` more values for either end of one axis: those around the period, or ghosts."""
+    if not isinstance(sides[0], Periodic):
+        return tuple(_ghosts(values, along, depth, sides[end], order, spacing, end) for end in (0, 1))
     count = values.shape[along]
-    if isinstance(sides[0], Periodic):
-        ends = (
-            lax.slice_in_dim(values, count - depth, count, axis=along),
-            lax.slice_in_dim(values, 0, depth, axis=along),
-        )
-    else:
-        ends = tuple(_ghosts(values, along, depth, sides[end], order, spacing, end) for end in (0, 1))
-    return jnp.concatenate([ends[0], values, ends[1]], along)
+    lower = lax.slice_in_dim(values, count - depth, count, axis=along)
+    return lower, lax.slice_in_dim(values, 0, depth, axis=along)
 
 
 def _ghosts(values, along: int, depth: int, trace: Trace, order: int, spacing: float, end: int):
@@ -146,9 +138,7 @@ def _ghosts(values, along: int, depth: int, trace: Trace, order: int, spacing: f
     flip = slice(None, None, -1)
     matrix = matrix[flip] if end == 0 else matrix[:, flip]
     matrix = jnp.asarray(matrix, values.dtype)
-    ghosts = jnp.moveaxis(
-        jnp.tensordot(matrix, inside, ((1,), (along,)), precision=lax.Precision.HIGHEST), 0, along
-    )
+    ghosts = jnp.moveaxis(jnp.tensordot(matrix, inside, ((1,), (along,)), precision=lax.Precision.HIGHEST), 0, along)
     if vector is None:
         return ghosts
     vector = jnp.asarray(vector[flip] if end == 0 else vector, values.dtype)

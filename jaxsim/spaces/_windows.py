@@ -38,9 +38,7 @@ def resample(values, axis: int, nodes: np.ndarray, weights: np.ndarray):
     """Values at new positions along one axis, from `windows` computed on the host."""
     total = None
     for j in range(nodes.shape[1]):
-        weight = jnp.asarray(weights[:, j], real_dtype(values.dtype)).reshape(
-            (-1,) + (1,) * (values.ndim - 1 - axis)
-        )
+        weight = jnp.asarray(weights[:, j], real_dtype(values.dtype)).reshape((-1,) + (1,) * (values.ndim - 1 - axis))
         term = weight * jnp.take(values, nodes[:, j], axis)
         total = term if total is None else total + term
     return total
@@ -59,9 +57,7 @@ def at_points(values, nodes: list, weights: list):
 def apply_matrix(matrix: np.ndarray, values, axis: int):
     """A matrix times one axis of an array, at full precision."""
     kind = values.dtype if np.iscomplexobj(matrix) else real_dtype(values.dtype)
-    product = jnp.tensordot(
-        jnp.asarray(matrix, kind), values, ((1,), (axis,)), precision=lax.Precision.HIGHEST
-    )
+    product = jnp.tensordot(jnp.asarray(matrix, kind), values, ((1,), (axis,)), precision=lax.Precision.HIGHEST)
     return jnp.moveaxis(product, 0, axis)
 
 

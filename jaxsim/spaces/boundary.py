@@ -62,7 +62,7 @@ class Dirichlet(Boundary):
     **Arguments:**
 
     - `value`: $g$; a number, an array that broadcasts against `(*components, *side)`, where `side` is the
-        grid's shape without the side's axis, or a callable `value(t, *x)` of time and of the coordinates of
+        grid's shape without the side's axis, or a callable `value(t, *x)` of time and of all coordinates of
         the side's points (arrays of shape `side`).
     """
 
@@ -140,19 +140,13 @@ def per_side(boundary: Any, dimension: int) -> tuple[Sides, ...]:
 
 def _pair(entry: Any, axis: int) -> Sides:
     pair = (entry, entry) if isinstance(entry, Boundary) else entry
-    if (
-        not isinstance(pair, (tuple, list))
-        or len(pair) != 2
-        or not all(isinstance(c, Boundary) for c in pair)
-    ):
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not all(isinstance(c, Boundary) for c in pair):
         raise ValueError(
             f"FiniteDifference: the entry of axis {axis} in `boundary` is a condition for both sides or a "
             f"pair (lower, upper) of conditions such as js.Dirichlet(0.0); got {entry!r}."
         )
     if isinstance(pair[0], Periodic) != isinstance(pair[1], Periodic):
-        raise ValueError(
-            f"FiniteDifference: axis {axis} is periodic on one side only; make both sides js.Periodic()."
-        )
+        raise ValueError(f"FiniteDifference: axis {axis} is periodic on one side only; make both sides js.Periodic().")
     return pair[0], pair[1]
 
 
@@ -166,11 +160,7 @@ def same_kind(conditions: list) -> bool:
     first = conditions[0]
     if any(type(c) is not type(first) or c is None for c in conditions):
         return False
-    return (
-        all(_equal(c.a, first.a) and _equal(c.b, first.b) for c in conditions)
-        if isinstance(first, Robin)
-        else True
-    )
+    return all(_equal(c.a, first.a) and _equal(c.b, first.b) for c in conditions) if isinstance(first, Robin) else True
 
 
 def _equal(a: Any, b: Any) -> bool:

@@ -10,10 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.sharding import Mesh
 
 from ..field import Field, is_uniform
 from ..grid import Grid
-from . import _stencils, _walls
+from . import _differences, _halo, _stencils, _walls
 from ._base import Modes, Space, complex_dtype, nodal_shape_error, real_dtype
 from ._walls import Trace, Traces
 from ._windows import at_points, windows
@@ -70,6 +71,8 @@ class FiniteDifference(Space):
         `js.Neumann(value)` and `js.Robin(a, b, value)`. Periodic when left out.
     - `order`: 2, 4, 6 or 8. Every axis needs at least `order + 1` nodes.
     - `real`: `False` for complex-valued fields.
+    - `mesh`: a `jax.sharding.Mesh` with one axis, over which nodal values are cut into slabs along the first
+        spatial axis; neighbors exchange the nodes that a stencil reaches. Such a space has no diagonal form.
     - `time`: when boundary values that are callables are taken; `bind(state, t)` sets it.
 
     Numbers and arrays in the conditions are leaves of every field's pytree and can be differentiated. To map
@@ -82,23 +85,26 @@ class FiniteDifference(Space):
     boundary: tuple
     order: int = eqx.field(static=True)
     real: bool = eqx.field(static=True)
+    mesh: Mesh | None = eqx.field(static=True)
     time: Any
 
-    def __init__(self, grid: Grid, boundary: Any = None, order: int = 2, real: bool = True, time: Any = None):
+    def __init__(self, grid: Grid, boundary: Any = None, order: int = 2, real: bool = True,
+                 mesh: Mesh | None = None, time: Any = None):  # fmt: skip
         if not isinstance(grid, Grid):
-            raise TypeError(
-                f"FiniteDifference needs a Grid, as in js.FiniteDifference(js.Grid(64)); got {grid!r}."
-            )
+            raise TypeError(f"FiniteDifference needs a Grid, as in js.FiniteDifference(js.Grid(64)); got {grid!r}.")
         if order not in _ORDERS:
             raise ValueError(f"FiniteDifference: `order` is 2, 4, 6 or 8, got {order}.")
         if min(grid.shape) < order + 1:
             raise ValueError(
                 f"FiniteDifference: order {order} needs {order + 1} nodes on every axis, got {grid.shape}."
             )
+        if mesh is not None:
+            _halo.check(mesh, grid.shape, order)
         self.grid = grid
         self.boundary = per_side(boundary, grid.dimension)
         self.order = order
         self.real = real
+        self.mesh = mesh
         self.time = None if time is None else jnp.asarray(time)
 
     # -- shapes ----------------------------------------------------------------------------------------------
@@ -195,9 +201,7 @@ class FiniteDifference(Space):
         NaN.
         """
         if len(coordinates) != self.dimension:
-            raise ValueError(
-                f"a field on {self.grid} takes {self.dimension} coordinates, got {len(coordinates)}."
-            )
+            raise ValueError(f"a field on {self.grid} takes {self.dimension} coordinates, got {len(coordinates)}.")
         values = self.values(u)
         points = jnp.broadcast_arrays(*(jnp.asarray(x, real_dtype(values.dtype)) for x in coordinates))
         outside = self._outside(points)
@@ -303,21 +307,12 @@ class FiniteDifference(Space):
         """
         return math.prod(self.grid.spacing) * jnp.sum(self.values(u), tuple(range(-self.dimension, 0)))
 
-    def _difference(self, values, axis, derivative, sides):
-        """Central difference along one axis, closed at walls by what is known there."""
+    def _difference(self, values, axis: int, derivative: int, sides: tuple[Trace, Trace]):
+        spacing = self.grid.spacing[axis]
+        if self.mesh is not None:
+            return _halo.difference(self.mesh, values, axis, self.dimension, derivative, self.order, spacing, sides)
         along = values.ndim - self.dimension + axis
-        count, width = values.shape[along], _stencils.half_width(derivative, self.order)
-        padded = _walls.pad(values, along, width, sides, self.order, self.grid.spacing[axis])
-        shifted = lambda j: lax.slice_in_dim(padded, width + j, width + j + count, axis=along)
-        total = None
-        for j, c in enumerate(_stencils.central(derivative, self.order), start=1):
-            c = c / self.grid.spacing[axis] ** derivative
-            # Differences first, so that constants are annihilated exactly in every precision.
-            right, left = (
-                (shifted(j), shifted(-j)) if derivative % 2 else (shifted(j) - values, values - shifted(-j))
-            )
-            total = c * (right - left) if total is None else total + c * (right - left)
-        return total
+        return _differences.difference(values, along, derivative, self.order, spacing, sides)
 
     def _traces(self, u: Field) -> Traces:
         """What is known of a field at each wall; for a field that has the conditions of its space, those."""
@@ -327,15 +322,11 @@ class FiniteDifference(Space):
         """What is known of a derivative: its values at Neumann walls that it crosses."""
 
         def slope(condition, sign):
-            return (
-                Dirichlet(sign * condition.value) if isinstance(condition, Neumann) and order == 1 else None
-            )
+            return Dirichlet(sign * condition.value) if isinstance(condition, Neumann) and order == 1 else None
 
         known = slope(sides[0], -1), slope(sides[1], 1)
         unknown = self._unknown()
-        return unknown and tuple(
-            known if a == axis and not p else unknown[a] for a, p in enumerate(self.periodic)
-        )
+        return unknown and tuple(known if a == axis and not p else unknown[a] for a, p in enumerate(self.periodic))
 
     def _unknown(self) -> Traces | None:
         return None if all(self.periodic) else _walls.map_walls(lambda axis, end: None, self.periodic)
@@ -359,14 +350,12 @@ class FiniteDifference(Space):
         return dataclasses.replace(self, boundary=boundary, time=None)
 
     def modes(self) -> "FiniteDifferenceModes | None":
-        return FiniteDifferenceModes(self) if all(self.periodic) else None
+        return FiniteDifferenceModes(self) if all(self.periodic) and self.mesh is None else None
 
     # -- discrete Fourier transforms of periodic boxes -------------------------------------------------------
     def _needs_periodic(self, operator: str):
-        if not all(self.periodic):
-            raise self.lacks(
-                operator, "only FiniteDifference spaces that are periodic on every axis do, and Fourier"
-            )
+        if not all(self.periodic) or self.mesh is not None:
+            raise self.lacks(operator, "it needs axes that are all periodic and no mesh, or a Fourier space")
 
     def _symbol(self, axis: int, derivative: int) -> np.ndarray:
         """Eigenvalues of a derivative as a vector that broadcasts against modes."""
@@ -397,9 +386,7 @@ class FiniteDifferenceModes(Modes):
 
     def probe(self, components: tuple[int, ...], component: tuple[int, ...]) -> Field:
         shape = self.space.grid.shape
-        amplitudes = np.zeros(
-            (*components, *shape[:-1], shape[-1] // 2 + 1 if self.space.real else shape[-1]), complex
-        )
+        amplitudes = np.zeros((*components, *shape[:-1], shape[-1] // 2 + 1 if self.space.real else shape[-1]), complex)
         amplitudes[component] = 1.0
         return Field(self.space, _Nodal(amplitudes, modal=True))
 
@@ -412,9 +399,7 @@ class FiniteDifferenceModes(Modes):
         return lax.fft(state, lax.FftType.RFFT if self.space.real else lax.FftType.FFT, self.space.grid.shape)
 
     def from_modes(self, amplitudes: jax.Array) -> jax.Array:
-        return lax.fft(
-            amplitudes, lax.FftType.IRFFT if self.space.real else lax.FftType.IFFT, self.space.grid.shape
-        )
+        return lax.fft(amplitudes, lax.FftType.IRFFT if self.space.real else lax.FftType.IFFT, self.space.grid.shape)
 
 
 def _trace(u: Field, axis: int, end: int) -> Trace:

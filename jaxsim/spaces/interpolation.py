@@ -60,9 +60,7 @@ def interpolate(u: Field, space: Space, t: float | jax.Array = 0.0) -> Field:
 
 
 def _check_boxes(a: Grid, b: Grid):
-    if a.dimension != b.dimension or not np.allclose(
-        (a.lower, a.upper), (b.lower, b.upper), rtol=1e-12, atol=0
-    ):
+    if a.dimension != b.dimension or not np.allclose((a.lower, a.upper), (b.lower, b.upper), rtol=1e-12, atol=0):
         raise ValueError(f"interpolate: both spaces must fill the same box; got {a} and {b}.")
 
 
@@ -89,9 +87,7 @@ def _resized(source: Fourier, space: Fourier, spectrum):
             kept = jax.lax.slice_in_dim(spectrum, 0, min(old, new) + 1, axis=along)
             spectrum = jnp.pad(kept, [(0, 0)] * along + [(0, max(new - old, 0))])
         else:
-            spectrum = (
-                truncate_full(spectrum, along, new) if new < old else pad_full(spectrum, along, 2 * new + 1)
-            )
+            spectrum = truncate_full(spectrum, along, new) if new < old else pad_full(spectrum, along, 2 * new + 1)
     return spectrum
 
 
