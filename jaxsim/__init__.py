@@ -20,7 +20,7 @@ from .calculus import (
     sample,
     stack,
 )
-from .equations import Equation, residual
+from .equations import Equation, initial, residual
 from .field import Field
 from .grid import Grid
 from .integrate import March, SemilinearTerm, ensemble, march, rollout, solve
@@ -61,6 +61,7 @@ __all__ = [
     "ensemble",
     "equations",
     "grad",
+    "initial",
     "inner",
     "integral",
     "integrate",
