@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..equations import Equation, is_field
-from ..spaces import Space
+from ..spaces import Space, error_if
 from .checkpoint import checkpointed_scan
 from .exponential import AbstractSemilinearSolver, Krogstad4
 from .term import SemilinearTerm
@@ -89,7 +89,8 @@ def march(equation: Equation, u0: Any, *, dt, steps: int, t0=0.0, solver: dfx.Ab
     trajectory, succeeded, count = _run(solver, term, y0, dt, t0, steps, every, block, meter)
     values = trajectory if save_every is not None else jax.tree.map(lambda a: a[-1], trajectory)
     time = t0 + count * dt
-    value = jax.tree.map(lambda s, y: s.bind(y, time), spaces, values, is_leaf=_is_space)
+    saved = time if save_every is None else jnp.minimum(t0 + dt * every * jnp.arange(1, steps // every + 1), time)
+    value = jax.tree.map(lambda s, y: s.bind(y, saved), spaces, values, is_leaf=_is_space)
     return March(value, succeeded, count, time)
 
 
@@ -149,7 +150,7 @@ def all_finite(y) -> jax.Array:
 def _checked(result: March):
     message = "the run met a value that is not finite"
     if isinstance(result.succeeded, jax.core.Tracer):
-        return eqx.error_if(result.value, ~result.succeeded, f"{message}. {ADVICE} js.march says at which time.")
+        return error_if(result.value, ~result.succeeded, f"{message}. {ADVICE} js.march says at which time.")
     if not np.all(result.succeeded):
         when = f"at t = {np.min(result.time):.6g}, after {np.min(result.steps)} steps"
         raise Diverged(f"{message} {when}. {ADVICE}")

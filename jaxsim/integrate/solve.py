@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..equations import Equation, is_field
-from ..spaces import Fourier, Space
+from ..spaces import Fourier, Space, error_if
 from .exponential import AbstractSemilinearSolver
 from .rollout import ADVICE, Diverged, all_finite, check_state, default_solver, progress_meter, spaces_of
 from .term import SemilinearTerm
@@ -71,7 +71,7 @@ def solve(equation: Equation, u0: Any, t1, dt=None, *, t0=0.0, saveat=None, rtol
         solution = _checked(solution, controller)
     if solution.ys is None or jax.tree.structure(solution.ys) != jax.tree.structure(y0):
         return solution  # a SaveAt of several parts, or with a function of its own
-    fields = jax.tree.map(lambda s, y: s.bind(y), spaces, solution.ys, is_leaf=_is_space)
+    fields = jax.tree.map(lambda s, y: s.bind(y, solution.ts), spaces, solution.ys, is_leaf=_is_space)
     return eqx.tree_at(lambda s: s.ys, solution, fields)
 
 
@@ -91,7 +91,7 @@ def _not_finite(t, y, args, **kwargs):
 def _checked(solution: dfx.Solution, controller) -> dfx.Solution:
     diverged = solution.event_mask
     if isinstance(diverged, jax.core.Tracer):
-        return eqx.error_if(solution, diverged, f"the run met a value that is not finite. {ADVICE}")
+        return error_if(solution, diverged, f"the run met a value that is not finite. {ADVICE}")
     if np.any(diverged):
         count = int(np.min(solution.stats["num_accepted_steps"]))
         when = f"at t = {controller.ts[count]:.6g}, " if isinstance(controller, dfx.StepTo) else ""

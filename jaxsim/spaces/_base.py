@@ -159,6 +159,10 @@ class Space(eqx.Module):
         """Highest polynomial degree of the products that made a field; 1 where the space does not alias."""
         return 1
 
+    def cut_axes(self) -> dict[str, int]:
+        """For each array in a field's data, the axis that is cut when the space has a device mesh."""
+        return {}
+
     def homogeneous(self) -> "Space":
         """The same space with zero boundary data, on which linear operators are linear and not affine."""
         return self

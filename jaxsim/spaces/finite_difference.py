@@ -345,6 +345,9 @@ class FiniteDifference(Space):
         space = dataclasses.replace(self, time=t) if moving and t is not None else self
         return Field(space, _Nodal(state))
 
+    def cut_axes(self) -> dict[str, int]:
+        return {"values": -self.dimension}
+
     def homogeneous(self) -> "FiniteDifference":
         boundary = tuple(tuple(c.with_value(0.0) for c in pair) for pair in self.boundary)
         return dataclasses.replace(self, boundary=boundary, time=None)

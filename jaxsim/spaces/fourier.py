@@ -279,6 +279,9 @@ class Fourier(Space):
     def for_degree(self, degree: int) -> "Fourier":
         return Fourier(self.grid, self.real, self.dealias, self.mesh, degree)
 
+    def cut_axes(self) -> dict[str, int]:
+        return {"modal": -1, "nodal": -self.dimension, "padded": -self.dimension}
+
     def peak(self, u: Field) -> int:
         return u.data.peak
 

@@ -74,7 +74,7 @@ def shard(field: Field) -> Field:
 
     **Arguments:**
 
-    - `field`: a field on `js.Fourier(grid, mesh=mesh)`.
+    - `field`: a field on a space with a `mesh`.
 
     **Returns:** a field with equal values.
 
@@ -84,16 +84,11 @@ def shard(field: Field) -> Field:
         raise TypeError(f"shard needs a Field, as made by `space.field(...)`; got {type(field).__name__}.")
     mesh = getattr(field.space, "mesh", None)
     if mesh is None:
-        raise ValueError("shard: this field's space has no mesh; make the space with js.Fourier(grid, mesh=mesh).")
-    cut = _cut_axes(field)
+        raise ValueError("shard: this field's space has no mesh; make the space with `mesh=`, as js.Fourier(grid, mesh=mesh).")
+    cut = field.space.cut_axes()
     parts = {name: getattr(field.data, name) for name in cut}
     placed = {name: _place(mesh, array, cut[name]) for name, array in parts.items() if array is not None}
     return Field(field.space, dataclasses.replace(field.data, **placed))
-
-
-def _cut_axes(field: Field) -> dict[str, int]:
-    first = -field.space.dimension
-    return {"modal": -1, "nodal": first, "padded": first}
 
 
 def _place(mesh: Mesh, array, axis: int) -> jax.Array:
@@ -135,10 +130,17 @@ def error_if(value, failed: jax.Array, message: str):
 
 
 def _specs(node) -> list[PartitionSpec]:
+    """One partition per leaf of a node, in the order of `jax.tree.leaves`."""
     if not _is_cut(node):
         return [PartitionSpec() for _ in jax.tree.leaves(node)]
-    parts = ((getattr(node.data, name), axis) for name, axis in _cut_axes(node).items())
-    return [slab_spec(node.space.mesh, jnp.ndim(array), axis) for array, axis in parts if array is not None]
+    specs, cut = [PartitionSpec() for _ in jax.tree.leaves(node.space)], node.space.cut_axes()
+    for item in dataclasses.fields(node.data):
+        if item.metadata.get("static"):
+            continue
+        for array in jax.tree.leaves(getattr(node.data, item.name)):
+            whole = item.name not in cut
+            specs.append(PartitionSpec() if whole else slab_spec(node.space.mesh, jnp.ndim(array), cut[item.name]))
+    return specs
 
 
 def _is_field(node) -> bool:
