@@ -29,6 +29,9 @@ class Force(eqx.Module):
 
     __radd__ = __add__
 
+    def __sub__(self, other: "Force") -> "Force":
+        return self + (-other) if isinstance(other, Force) else NotImplemented
+
     def __mul__(self, factor: Any) -> "Force":
         return _Scaled(self, factor)
 
