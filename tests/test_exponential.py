@@ -4,10 +4,8 @@ import diffrax as dfx
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jaxsim as js
 import numpy as np
 import pytest
-from jaxsim.integrate import ETDRK1, ETDRK2, ETDRK3, ETDRK4, HochbruckOstermann4, Krogstad4
 from time_stepping import (
     CASES,
     adaptive_errors,
@@ -21,6 +19,9 @@ from time_stepping import (
     schrodinger,
     slow,
 )
+
+import jaxsim as js
+from jaxsim.integrate import ETDRK1, ETDRK2, ETDRK3, ETDRK4, HochbruckOstermann4, Krogstad4
 
 pytestmark = pytest.mark.filterwarnings("ignore:Complex dtype support")
 

@@ -7,9 +7,10 @@ import diffrax as dfx
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jaxsim as js
 import numpy as np
 import pytest
+
+import jaxsim as js
 from jaxsim.integrate import HochbruckOstermann4
 
 
@@ -125,18 +126,14 @@ def estimated_order(solver, problem: Case, dt: float) -> float:
 @eqx.filter_jit
 def _adaptive(solver, term, y, t1, tolerance):
     controller = dfx.PIDController(rtol=0.0, atol=tolerance, norm=jnp.linalg.norm)
-    solution = dfx.diffeqsolve(
-        term, solver, 0 * t1, t1, None, y, stepsize_controller=controller, max_steps=20000
-    )
+    solution = dfx.diffeqsolve(term, solver, 0 * t1, t1, None, y, stepsize_controller=controller, max_steps=20000)
     return solution.ys[0], solution.stats["num_accepted_steps"]
 
 
 def adaptive_errors(solver, problem: Case, tolerances) -> list[float]:
     """Errors of adaptive runs over their tolerances, which are per step and relative to the state."""
     size = jnp.linalg.norm(problem.start)
-    runs = [
-        _adaptive(solver, problem.term, problem.start, jnp.asarray(problem.duration), t * size) for t in tolerances
-    ]
+    runs = [_adaptive(solver, problem.term, problem.start, jnp.asarray(problem.duration), t * size) for t in tolerances]
     return [distance(y, problem.end) / t for (y, _), t in zip(runs, tolerances)]
 
 

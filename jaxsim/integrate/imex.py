@@ -42,8 +42,12 @@ class IMEXTableau(NamedTuple):
 
 
 class IMEXWeights(eqx.Module):
-    """$hL$, $(1 - h\\gamma L)^{-1}$ and $hL (1 - h\\gamma L)^{-1}$ at one step size."""
+    """$h$ itself, $hL$, $(1 - h\\gamma L)^{-1}$ and $hL (1 - h\\gamma L)^{-1}$ at one step size.
 
+    Late in a run the difference of two rounded times is a worse `h` than the one that the operators were made for.
+    """
+
+    size: jax.Array
     generator: ModalOperator
     stage: ModalOperator
     slope: ModalOperator
@@ -64,7 +68,8 @@ class AbstractIMEXRungeKutta(AbstractSemilinearSolver):
         generator = term.symbol(y).combine(lambda z: scaled_by(1.0, h, z))
         stage = (generator.identity() - self.scheme.gamma * generator).inverse()
         dtype = jnp.result_type(*jax.tree.leaves(y))
-        return IMEXWeights(*(w.rounded(dtype) for w in (generator, stage, generator @ stage)))
+        size = jnp.asarray(h, jnp.finfo(dtype).dtype)
+        return IMEXWeights(size, *(w.rounded(dtype) for w in (generator, stage, generator @ stage)))
 
     def init(self, terms: SemilinearTerm, t0, t1, y0, args):
         term, t0, _ = unwrapped(terms, t0, t1)
@@ -78,7 +83,7 @@ class AbstractIMEXRungeKutta(AbstractSemilinearSolver):
         first = solver_state
         if made_jump is not False and first is not None:
             first = jax.lax.cond(made_jump, lambda: modal_slope(term, t0, start), lambda: solver_state)
-        scheme, size = self.scheme, jnp.asarray(h, jnp.finfo(jnp.result_type(*jax.tree.leaves(y0))).dtype)
+        scheme, size = self.scheme, weights.size
         explicit, implicit = [first], [weights.generator.mv(start)]  # N and h L U of the stages
         stage = start
         for i, c in enumerate(scheme.nodes[1:]):
@@ -89,13 +94,10 @@ class AbstractIMEXRungeKutta(AbstractSemilinearSolver):
             explicit.append(modal_slope(term, t0 + c * h, stage) if used else None)
         end = _sum(size, stage, scheme.end, explicit, (), ())
         last = modal_slope(term, t1, end)
-        error = term.from_modes(
-            _sum(size, None, scheme.explicit_error, explicit, scheme.implicit_error, implicit)
-        )
+        error = term.from_modes(_sum(size, None, scheme.explicit_error, explicit, scheme.implicit_error, implicit))
         y1 = term.from_modes(end)
         k0, k1 = (
-            term.from_modes(full_increment(weights.generator, h, y, n))
-            for y, n in ((start, first), (end, last))
+            term.from_modes(full_increment(weights.generator, size, y, n)) for y, n in ((start, first), (end, last))
         )
         return y1, error, dict(y0=y0, y1=y1, k0=k0, k1=k1), last, dfx.RESULTS.successful
 
@@ -103,11 +105,7 @@ class AbstractIMEXRungeKutta(AbstractSemilinearSolver):
 def _sum(size, start, explicit: Sequence[float], slopes, implicit: Sequence[float], increments):
     """`start + size * (explicit @ slopes) + implicit @ increments`, without what is zero or absent."""
     terms = [] if start is None else [start]
-    terms += [
-        jax.tree.map(lambda n, a=a: (a * size) * n, n)
-        for a, n in zip(explicit, slopes)
-        if a and n is not None
-    ]
+    terms += [jax.tree.map(lambda n, a=a: (a * size) * n, n) for a, n in zip(explicit, slopes) if a and n is not None]
     terms += [jax.tree.map(lambda k, a=a: a * k, k) for a, k in zip(implicit, increments) if a]
     return jax.tree.map(lambda *parts: sum(parts[1:], parts[0]), *terms)
 

@@ -48,8 +48,9 @@ class History(eqx.Module):
 
 
 class MultistepWeights(eqx.Module):
-    """$hL$, the scheme's coefficients, and those of its starter, at one step size."""
+    """$h$ itself, $hL$, the scheme's coefficients, and those of its starter, at one step size."""
 
+    size: jax.Array
     generator: ModalOperator
     scheme: Any
     starter: Any
@@ -82,6 +83,7 @@ class AbstractMultistep(AbstractSemilinearSolver):
         symbol, dtype = term.symbol(y), jnp.result_type(*jax.tree.leaves(y))
         equidistant = tuple(-float(j) for j in range(1, self.starts + 1))
         return MultistepWeights(
+            size=jnp.asarray(h, jnp.finfo(dtype).dtype),
             generator=_generator(symbol, h, dtype),
             scheme=self.scheme(symbol, h, equidistant, dtype),
             starter=self.starter().coefficients(term, h, y),
@@ -96,16 +98,14 @@ class AbstractMultistep(AbstractSemilinearSolver):
         start, h, dtype = term.to_modes(y0), t1 - t0, jnp.result_type(*jax.tree.leaves(y0))
         history = solver_state
         if made_jump is not False:
-            history = jax.lax.cond(
-                made_jump, lambda: self._beginning(term, t0, t1, start), lambda: solver_state
-            )
+            history = jax.lax.cond(made_jump, lambda: self._beginning(term, t0, t1, start), lambda: solver_state)
         if self.weights is None:
-            symbol = term.symbol(y0)
+            symbol, size = term.symbol(y0), jnp.asarray(h, jnp.finfo(dtype).dtype)
             generator = _generator(symbol, h, dtype)
             scheme = self.scheme(symbol, h, tuple((t - t0) / h for t in history.times), dtype)
         else:
-            generator, scheme = self.weights.generator, self.weights.scheme
-        end, error = self.advance(scheme, jnp.asarray(h, jnp.finfo(dtype).dtype), start, history)
+            size, generator, scheme = self.weights.size, self.weights.generator, self.weights.scheme
+        end, error = self.advance(scheme, size, start, history)
         estimate = None if error is None else term.from_modes(error)
         multistep = end, estimate, modal_slope(term, t1, end)
 
@@ -125,7 +125,7 @@ class AbstractMultistep(AbstractSemilinearSolver):
         end, error, last = jax.lax.cond(eqxi.unvmap_all(ready), lambda: multistep, choose)
         y1 = term.from_modes(end)
         ends = ((start, history.slopes[0]), (end, last))
-        k0, k1 = (term.from_modes(full_increment(generator, h, y, n)) for y, n in ends)
+        k0, k1 = (term.from_modes(full_increment(generator, size, y, n)) for y, n in ends)
         following = History(
             slopes=(last, *history.slopes[:-1]),
             states=(start, *history.states)[: len(history.states)],
@@ -277,9 +277,7 @@ class AbstractSBDF(AbstractMultistep):
         return (self.leading * scaled.identity() - scaled).inverse().rounded(dtype)
 
     def advance(self, scheme: ModalOperator, size, start, history: History):
-        terms = [
-            jax.tree.map(lambda u, a=a: a * u, u) for a, u in zip(self.backward, (start, *history.states))
-        ]
+        terms = [jax.tree.map(lambda u, a=a: a * u, u) for a, u in zip(self.backward, (start, *history.states))]
         if history.slopes[0] is not None:
             terms += [
                 jax.tree.map(lambda n, b=b: (b * size) * n, n)
