@@ -67,9 +67,13 @@ def exponax_stepper(name: str, dimension: int, nodes: int, dt: float, order: int
     return getattr(exponax.stepper, name)(dimension, length, nodes, dt, order=order, **parameters)
 
 
-def compiled_exponax(stepper, values, steps):
-    """The scan of exponax's step over its spectrum, which spares it the transforms between steps."""
-    spectrum = jnp.fft.rfftn(jnp.asarray(values, jnp.result_type(float)), axes=range(1, values.ndim))
+def spectrum(values):
+    """exponax's spectrum of nodal values, `(components, *nodes)`."""
+    return jnp.fft.rfftn(jnp.asarray(values, jnp.result_type(float)), axes=range(1, values.ndim))
+
+
+def compiled_exponax(stepper, spectrum, steps):
+    """The scan of exponax's step over a spectrum, which spares it the transforms between steps."""
 
     @eqx.filter_jit
     def run(stepper, u):

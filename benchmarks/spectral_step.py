@@ -48,7 +48,7 @@ def programs(dimension: int, nodes: int, steps: int, dt: float):
         if n == equal and _flows.kept_modes(stepper) != modes:
             raise AssertionError(f"exponax keeps {_flows.kept_modes(stepper)} modes on {n} nodes, not {modes}.")
         values = start(n)[None] if dimension == 2 else start(n)
-        runs[name], text = _flows.compiled_exponax(stepper, values, steps)
+        runs[name], text = _flows.compiled_exponax(stepper, _flows.spectrum(values), steps)
         counts["exponax"] = count(transforms_per_step(text))
     if dimension == 2 and peer("jax_cfd") is not None:
         name = "jax-cfd, equal modes"
