@@ -1,14 +1,11 @@
 """Data on a space, with the arithmetic that equations are written in."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-
-if TYPE_CHECKING:
-    from .spaces import Space
 
 Operand = Any
 
@@ -24,7 +21,7 @@ class Field(eqx.Module):
     fields; products are dealiased where the space knows how.
     """
 
-    space: "Space"
+    space: Any  # a Space; the rooms below import this one
     data: Any
 
     # NumPy must leave `array * field` to the field.
