@@ -142,5 +142,5 @@ def finish(name: str, options: argparse.Namespace, about: Mapping[str, Any], dat
     }
     if options.record:
         RESULTS.mkdir(exist_ok=True)
-        (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
+        (RESULTS / f"{name}.{about['platform']}.json").write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, allow_nan=False))

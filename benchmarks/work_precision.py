@@ -36,7 +36,7 @@ def ours(problem: Problem, steps: int, solver) -> tuple[Callable, Callable]:
     program = jax.jit(run).lower(problem.start).compile()
 
     def coefficients(result):
-        return np.asarray(result[0]) if result[1] else np.asarray(result[0]) * np.inf
+        return np.asarray(result[0]) if result[1] else np.full(result[0].shape, np.nan)
 
     return lambda: program(problem.start), coefficients
 

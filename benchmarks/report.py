@@ -1,0 +1,126 @@
+"""Writes the tables of docs/benchmarks.md from the JSON files in benchmarks/results."""
+
+import json
+import pathlib
+import re
+from typing import Any
+
+from ._common import RESULTS, shown
+
+PAGE = pathlib.Path(__file__).parents[1] / "docs" / "benchmarks.md"
+MIB = 2**20
+
+
+def markdown(columns: list[str], rows: list[list[Any]]) -> str:
+    """A table in Markdown."""
+    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *([shown(cell) for cell in row] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def machine(result: dict) -> str:
+    """The line that says where a result comes from."""
+    about = result["machine"]
+    device = f"{about['device']}, shared, load {about['load']}" if about["platform"] == "cpu" else about["device"]
+    versions = ", ".join(f"{n} {v}" for n, v in about["versions"].items() if v and n in ("jax", "exponax", "jax-cfd"))
+    return f"On {device}; float{result['precision']}; {versions}; medians of {result['repeats']}."
+
+
+def spectral_step(result: dict) -> str:
+    rows = []
+    for case in result["cases"]:
+        times = case["seconds per step"]
+        ms = {
+            name: 1e3 * times[name]["median"] if name in times else None
+            for name in (
+                "ours, ETDRK4",
+                "transforms alone",
+                "exponax, equal modes",
+                "exponax, equal nodes",
+                "jax-cfd, equal modes",
+            )
+        }
+        rows.append([
+            "x".join([str(case["nodes"])] * case["dimension"]), case["modes"], *ms.values(),
+            case["over transforms alone"]["median"], case["over exponax, equal modes"]["median"],
+        ])  # fmt: skip
+    counts = {case["dimension"]: case["transforms"] for case in result["cases"]}
+    transforms = "; ".join(
+        f"in {d} dimensions " + ", ".join(f"{n} {k}" for n, k in c.items()) for d, c in counts.items()
+    )
+    columns = ["nodes", "modes", "jaxsim ms", "transforms alone ms", "exponax, equal modes ms"]
+    columns += ["exponax, equal nodes ms", "jax-cfd, equal modes ms"]
+    columns += ["jaxsim / transforms (goal 1.5)", "jaxsim / exponax (goal 0.8)"]
+    return (
+        markdown(columns, rows)
+        + f"\n\nTransforms of one scalar per step, counted in the compiled programs: {transforms}."
+    )
+
+
+def work_precision(result: dict) -> str:
+    names = {"ns": "Navier-Stokes, 2-D", "ks": "Kuramoto-Sivashinsky", "kdv": "Korteweg-de Vries"}
+    rows, notes = [], ""
+    for key, entry in result["problems"].items():
+        cells = [entry["best"][side] or [None, None] for side in ("ours", "exponax")]
+        rows.append([names[key], entry["reference error"], *cells[0], *cells[1], entry["speedup"]])
+        found = entry.get("error ratio")
+        if found:
+            notes = (
+                f"\n\nThe soliton after {found['steps']} steps of ETDRK4: error {shown(found['ETDRK4'])} by jaxsim, "
+                f"{shown(found['exponax, order 4'])} by exponax, {shown(found['ratio'])} times as large (goal 1e6)."
+            )
+    columns = ["problem", "error of the reference", "jaxsim's best", f"s to {result['target']:.0e}", "exponax's best",
+               f"s to {result['target']:.0e} ", "exponax / jaxsim (goal 3)"]  # fmt: skip
+    return markdown(columns, rows) + notes
+
+
+def gradient(result: dict) -> str:
+    cost = [
+        [name, e["forward"]["median"], e["reverse"]["median"], e["ratio"], e["memory"]["reverse"] / MIB]
+        for name, e in result["cost"].items()
+    ]
+    reach = [
+        [
+            r["steps"],
+            "yes" if r["finite"] else "no",
+            r["memory"] / MIB,
+            r["exponax memory"] and r["exponax memory"] / MIB,
+        ]
+        for r in result["horizon"]
+    ]
+    errors = [[n, e["cosine"], e["median error"], e["max error"]] for n, e in result["accuracy"].items() if e]
+    return "\n\n".join((
+        f"{result['steps']} steps on {result['nodes']}² nodes; the default block is {result['default block']} steps.",
+        markdown(["program", "forward s", "gradient s", "ratio (goal 4)", "memory MiB (goal 60)"], cost),
+        markdown(["steps on 64² nodes", "finite", "memory MiB", "exponax, equal modes, MiB"], reach),
+        markdown(["float64, 16² nodes, 20 steps", "cosine", "median relative error (goal 1e-6)", "worst"], errors),
+    ))  # fmt: skip
+
+
+def compile(result: dict) -> str:
+    laps = ("import jax", "import", "first call")
+    rows = [
+        [f"{e['program']}, {e['nodes']}²", e["modes"], *(e[lap]["wall"] for lap in laps), e["first call"]["processor"]]
+        for e in result["entries"]
+    ]
+    columns = ["program, nodes", "modes", "import of jax s", "import of the rest s", "first call s (goal 2)",
+               "of that, processor s"]  # fmt: skip
+    return markdown(columns, rows)
+
+
+def main():
+    page = PAGE.read_text()
+    for render in (spectral_step, work_precision, gradient, compile):
+        name = render.__name__
+        files = sorted(RESULTS.glob(f"{name}.*.json"))
+        results = [json.loads(file.read_text()) for file in files]
+        text = "\n\n".join(f"{machine(r)}\n\n{render(r)}" for r in results) or "Not measured yet."
+        block = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
+        if not block.search(page):
+            raise ValueError(f"{PAGE.name} has no block <!-- {name} --> ... <!-- end -->.")
+        page = block.sub(lambda match, text=text: match.group(1) + text + match.group(2), page)
+    PAGE.write_text(page)
+    print(f"wrote {PAGE.relative_to(pathlib.Path.cwd())}")
+
+
+if __name__ == "__main__":
+    main()
