@@ -14,7 +14,7 @@ from catalog import ALL, LOCAL, wave_sum
 import jaxsim as js
 from jaxsim import equations as eq
 
-TIME = 0.4
+TIME, TWO_PI = 0.4, 2 * np.pi
 EXACT = {
     "advection": (eq.Advection(0.7), lambda t, x: jnp.sin(2 * (x - 0.7 * t)), 1),
     "diffusion": (
@@ -89,6 +89,41 @@ EXACT = {
 }
 
 
+def _kovasznay(t, x, y):
+    """Flow behind a grid at the Reynolds number 20 (Kovasznay 1948): steady."""
+    rate = 10 - np.sqrt(100 + 4 * np.pi**2)
+    wake = jnp.exp(rate * x)
+    u, v = 1 - wake * jnp.cos(TWO_PI * y), rate / TWO_PI * wake * jnp.sin(TWO_PI * y)
+    return jnp.stack([u, v, 0.5 * (1 - wake**2)])
+
+
+def _with_pressure(flow, pressure):
+    return lambda t, *x: jnp.concatenate([flow.solution(t, *x), pressure(flow.solution(t, *x), t, *x)[None]])
+
+
+EXACT |= {
+    "Kovasznay flow": (eq.NavierStokesPressure(1 / 20), _kovasznay, 2),
+    "Taylor-Green vortex": (
+        eq.NavierStokesPressure(0.1),
+        _with_pressure(
+            js.initial.taylor_green(1.3, 0.1),
+            lambda u, t, x, y: -0.25 * 1.3**2 * jnp.exp(-0.4 * t) * (jnp.cos(2 * x) + jnp.cos(2 * y)),
+        ),
+        2,
+    ),
+    "ABC flow": (
+        eq.NavierStokesPressure(0.1),
+        _with_pressure(js.initial.abc_flow(1.0, 0.7, 0.4, 0.1), lambda u, *tx: -0.5 * jnp.sum(u**2)),
+        3,
+    ),
+    "Kolmogorov flow": (
+        eq.NavierStokesPressure(0.05, 0.2, eq.kolmogorov(2.0, 0.7)),
+        lambda t, x, y: jnp.stack([0.7 * jnp.sin(2 * y) / (0.05 * 4 + 0.2) + 0 * x, 0 * x, 3.0 + 0 * x]),
+        2,
+    ),
+}
+
+
 def _standing(t, x, k, omega):
     return jnp.stack([jnp.cos(omega * t) * jnp.sin(k * x), -omega * jnp.sin(omega * t) * jnp.sin(k * x)])
 
@@ -126,6 +161,26 @@ def test_fourier_agrees_with_automatic_differentiation(name):
     wanted = jax.jit(jax.vmap(lambda *x: exact(TIME, *x), out_axes=-1))(*nodes)
     got = on_grid.reshape(*components, -1)[..., ::7]
     np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-11 * max(1, float(jnp.abs(wanted).max())))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_finite_differences_converge_to_the_same_equation(name):
+    equation, dimension, components, complex_values, degree = ALL[name]
+    function = wave_sum(dimension, components, seed=len(name), complex_values=complex_values)
+    errors = []
+    for nodes in (16, 32):
+        grid = js.Grid((nodes,) * dimension, 0.0, TWO_PI)
+        spectral = js.Fourier(grid, real=not complex_values).for_degree(degree)
+        differences = js.FiniteDifference(grid, order=4, real=not complex_values)
+        u = spectral.field(lambda *x: function(0.0, *x))
+        u = js.project(u) if isinstance(equation, eq.NavierStokesVelocity) else u
+        rates = [
+            jax.jit(lambda v, space=space: equation.right_hand_side(TIME, space.field(v)).values)(u.values)
+            for space in (spectral, differences)
+        ]
+        errors.append(float(jnp.abs(rates[0] - rates[1]).max()))
+    assert errors[1] < errors[0] / 10, errors  # 16 in the limit
+    assert errors[1] > 0
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -543,6 +598,7 @@ BAD_PARAMETERS = {
     "drag": lambda: eq.NavierStokesVorticity(1e-3, drag=np.float32(-0.1)),
     "mean flow": lambda: eq.NavierStokesVorticity(1e-3, mean_flow=(1.0, 2.0, 3.0)),
     "velocity": lambda: eq.NavierStokesVelocity(jnp.asarray(-1e-3)),
+    "pressure": lambda: eq.NavierStokesPressure(1e-3, -0.1),
     "scalar": lambda: eq.PassiveScalar(eq.NavierStokesVorticity(1e-3), -0.1),
     "scalar gradient": lambda: eq.PassiveScalar(eq.NavierStokesVorticity(1e-3), 0.1, 1.0),
     "Boussinesq": lambda: eq.Boussinesq(0.1, -0.1),
@@ -597,6 +653,16 @@ def test_states_that_do_not_fit_raise_at_trace_time(name):
     u = catalog.space(dimension, nodes=6).field(jnp.ones((*components, *catalog.space(dimension, nodes=6).grid.shape)))
     with pytest.raises(ValueError, match=message):
         eqx.filter_eval_shape(lambda e: e.right_hand_side(0.0, u).values, equation)
+
+
+def test_pressure_form_is_a_residual_only():
+    space = catalog.space(2, nodes=8)
+    rest = space.field(jnp.zeros((3, *space.grid.shape)))
+    assert jnp.abs(js.residual(eq.NavierStokesPressure(0.1), rest)(0.0).values).max() == 0
+    with pytest.raises(TypeError, match="neither `linear` nor `nonlinear`"):
+        eq.NavierStokesPressure(0.1).right_hand_side(0.0, rest)
+    with pytest.raises(ValueError, match="the velocity and the pressure"):
+        js.residual(eq.NavierStokesPressure(0.1), rest[:2])(0.0)
 
 
 def test_mean_flow_cannot_be_given_twice():

@@ -9,7 +9,7 @@ from .forcing import Force, band_limited, kolmogorov, uniform_force
 from .kuramoto_sivashinsky import KuramotoSivashinsky, KuramotoSivashinskyIntegral
 from .linear import Advection, AdvectionDiffusion, Diffusion, Dispersion, Hyperdiffusion
 from .mhd import Magnetohydrodynamics
-from .navier_stokes import NavierStokesVelocity, NavierStokesVorticity, velocity, vorticity
+from .navier_stokes import NavierStokesPressure, NavierStokesVelocity, NavierStokesVorticity, velocity, vorticity
 from .phase import CahnHilliard, SwiftHohenberg
 from .reaction_diffusion import AllenCahn, Brusselator, FisherKPP, FitzHughNagumo, GrayScott
 from .scalar import PassiveScalar
@@ -38,6 +38,7 @@ __all__ = [
     "KuramotoSivashinsky",
     "KuramotoSivashinskyIntegral",
     "Magnetohydrodynamics",
+    "NavierStokesPressure",
     "NavierStokesVelocity",
     "NavierStokesVorticity",
     "NonlinearSchrodinger",

@@ -70,7 +70,6 @@ def force(forcing: Callable | None, t: Any, u: Field) -> Field | None:
     field = sample(forcing, t, u)
     if field.shape != (u.space.dimension,):
         raise ValueError(
-            f"a body force returns one component per axis, ({u.space.dimension}, ...); "
-            f"got components {field.shape}."
+            f"a body force returns one component per axis, ({u.space.dimension}, ...); got components {field.shape}."
         )
     return field.space.linear(lambda a: a.astype(jnp.result_type(u.dtype)), field)

@@ -77,9 +77,7 @@ class KuramotoSivashinskyIntegral(Equation):
 
     def nonlinear(self, t, u: Field) -> Field:
         if u.shape != ():
-            raise ValueError(
-                f"KuramotoSivashinskyIntegral evolves a scalar height; got components {u.shape}."
-            )
+            raise ValueError(f"KuramotoSivashinskyIntegral evolves a scalar height; got components {u.shape}.")
         return -0.5 * pointwise(_square, grad(u), degree=2)
 
 

@@ -6,13 +6,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ..calculus import curl, laplacian, mean, pointwise, project
+from ..calculus import advect, curl, div, grad, laplacian, mean, pointwise, project, stack
 from ..field import Field
+from ..spaces import Callables
 from ._base import Equation
 from ._checks import as_array, like, require_components, require_dimension, require_nonnegative
 from ._transport import force, resolve, stress, velocity, vorticity, vorticity_transport
 
-__all__ = ["NavierStokesVelocity", "NavierStokesVorticity", "velocity", "vorticity"]
+__all__ = ["NavierStokesPressure", "NavierStokesVelocity", "NavierStokesVorticity", "velocity", "vorticity"]
 
 
 class NavierStokesVorticity(Equation):
@@ -144,6 +145,40 @@ class NavierStokesVelocity(Equation):
         rate = pointwise(_lamb_plane if dimension == 2 else _lamb_space, u, curl(u), degree=2)
         f = force(self.forcing, t, u)
         return project(resolve(rate if f is None else rate + f, u))
+
+
+class NavierStokesPressure(Equation):
+    """Incompressible Navier-Stokes flow by velocity and pressure: a residual, for networks and exact solutions.
+
+    $$u_t + u\\cdot\\nabla u + \\nabla p - \\nu\\nabla^2 u + \\mu\\,u - f = 0, \\qquad \\nabla\\cdot u = 0$$
+
+    The state has $d + 1$ components, the velocity and then the pressure over the density. Nothing is inverted, so it
+    takes a `js.Function` in two or three dimensions, where the other two forms need a periodic grid; on a grid it is
+    the residual of steady flow. The pressure has no rate of change, so it does not march in time: integrate
+    `NavierStokesVelocity` or `NavierStokesVorticity`.
+
+    **Parameters:** those of `NavierStokesVelocity`.
+
+    Reference: Batchelor, An Introduction to Fluid Dynamics (1967), section 3.3.
+    """
+
+    viscosity: float | jax.Array
+    drag: float | jax.Array = 0.0
+    forcing: Callable | None = None
+
+    def __check_init__(self):
+        require_nonnegative(self, "viscosity", "drag")
+
+    def residual(self, t, state: Field) -> Field:
+        dimension = require_dimension(self, state, 2, 3)
+        require_components(self, state, (dimension + 1,), "the velocity and the pressure")
+        u, pressure = state[:dimension], state[dimension]
+        left = advect(u, u) + grad(pressure) - self.viscosity * laplacian(u) + self.drag * u
+        if isinstance(u.space, Callables):
+            left = left + u.space.rate(u)
+        f = force(self.forcing, t, u)
+        left = left if f is None else left - f
+        return stack(*left, div(u))
 
 
 def _lamb_plane(u, w):
