@@ -8,7 +8,6 @@ from .exponential import (
     ETDRK3,
     ETDRK4,
     AbstractExponentialRungeKutta,
-    AbstractSemilinearSolver,
     HochbruckOstermann4,
     Krogstad4,
 )
@@ -25,6 +24,7 @@ from .multistep import (
 )
 from .phi import matrix_phis, phis
 from .rollout import Diverged, March, march, rollout
+from .semilinear import AbstractOneStepSolver, AbstractSemilinearSolver
 from .solve import solve
 from .term import SemilinearTerm, unwrapped
 
@@ -47,6 +47,7 @@ __all__ = [
     "AbstractIMEXRungeKutta",
     "AbstractMultistep",
     "AbstractSBDF",
+    "AbstractOneStepSolver",
     "AbstractSemilinearSolver",
     "Diverged",
     "HochbruckOstermann4",

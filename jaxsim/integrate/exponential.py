@@ -14,15 +14,14 @@ import abc
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-import diffrax as dfx
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from ..linear import ModalOperator
 from .phi import matrix_phis, phis
-from .term import SemilinearTerm, unwrapped
+from .semilinear import AbstractOneStepSolver, modal_slope, scaled_by
+from .term import SemilinearTerm
 
 Phi = Callable[[int, float], ModalOperator]
 
@@ -48,34 +47,7 @@ class Weights(eqx.Module):
     error: tuple
 
 
-class AbstractSemilinearSolver(dfx.AbstractAdaptiveSolver):
-    """A diffrax solver that uses the split of a `js.SemilinearTerm`.
-
-    `weights` holds coefficients prepared for one step size (see `prepare`); without them they are computed in each
-    step, from whatever step size the controller chose.
-    """
-
-    weights: eqx.AbstractVar[Any]
-
-    term_structure: ClassVar = SemilinearTerm
-    interpolation_cls: ClassVar = dfx.ThirdOrderHermitePolynomialInterpolation
-
-    @abc.abstractmethod
-    def coefficients(self, term: SemilinearTerm, h, y) -> Any:
-        """The coefficients for step size `h`."""
-
-    def prepare(self, term: SemilinearTerm, h, y) -> "AbstractSemilinearSolver":
-        """The same solver with its coefficients computed for steps of size `h`, in double precision where it can."""
-        return eqx.tree_at(lambda s: s.weights, self, self.coefficients(term, h, y), is_leaf=lambda w: w is None)
-
-    def strong_order(self, terms):
-        return None
-
-    def func(self, terms: SemilinearTerm, t0, y0, args):
-        return terms.vf(t0, y0, args)
-
-
-class AbstractExponentialRungeKutta(AbstractSemilinearSolver):
+class AbstractExponentialRungeKutta(AbstractOneStepSolver):
     """Exponential Runge-Kutta: a subclass gives its nodes, and its tableau in terms of $\\varphi_k$."""
 
     nodes: eqx.AbstractClassVar[tuple[float, ...]]
@@ -118,32 +90,15 @@ class AbstractExponentialRungeKutta(AbstractSemilinearSolver):
             error=tuple(once(w) for w in scheme.error),
         )
 
-    def init(self, terms: SemilinearTerm, t0, t1, y0, args):
-        term, t0, _ = unwrapped(terms, t0, t1)
-        return modal_slope(term, t0, term.to_modes(y0))
-
-    def step(self, terms: SemilinearTerm, t0, t1, y0, args, solver_state, made_jump):
-        term, t0, t1 = unwrapped(terms, t0, t1)
-        h = t1 - t0
-        weights = self.coefficients(term, h, y0) if self.weights is None else self.weights
-        start = term.to_modes(y0)
-        first = solver_state
-        if made_jump is not False and first is not None:
-            first = jax.lax.cond(made_jump, lambda: modal_slope(term, t0, start), lambda: solver_state)
+    def advance(self, term: SemilinearTerm, weights: Weights, t0, t1, start, first):
         slopes = [first]
         for c, exponential, row in zip(self.nodes[1:], weights.exponentials[1:-1], weights.a, strict=True):
             stage = combine(exponential, start, row, slopes)
-            slopes.append(modal_slope(term, t0 + c * h, stage))
+            slopes.append(modal_slope(term, t0 + c * (t1 - t0), stage))
         end = combine(weights.exponentials[-1], start, weights.b, slopes)
         last = modal_slope(term, t1, end)
-        y1 = term.from_modes(end)
-        if first is None:
-            error = jax.tree.map(jnp.zeros_like, y0)
-        else:
-            error = term.from_modes(combine(None, None, weights.error, [*slopes, last]))
-        k0, k1 = (term.from_modes(full_increment(weights.generator, h, y, n)) for y, n in ((start, first), (end, last)))
-        dense = dict(y0=y0, y1=y1, k0=k0, k1=k1)
-        return y1, error, dense, last, dfx.RESULTS.successful
+        error = None if first is None else combine(None, None, weights.error, [*slopes, last])
+        return end, last, error
 
 
 def combine(operator: ModalOperator | None, start, weights, slopes):
@@ -151,27 +106,6 @@ def combine(operator: ModalOperator | None, start, weights, slopes):
     terms = [] if start is None else [start if operator is None else operator.mv(start)]
     terms += [w.mv(n) for w, n in zip(weights, slopes, strict=False) if w is not None and n is not None]
     return jax.tree.map(lambda *parts: sum(parts[1:], parts[0]), *terms)
-
-
-def modal_slope(term: SemilinearTerm, t, amplitudes):
-    """Amplitudes of the nonlinear part, or `None` for an equation without one."""
-    slope = term.nonlinear(t, term.from_modes(amplitudes))
-    return None if slope is None else term.to_modes(slope)
-
-
-def full_increment(generator: ModalOperator, h, amplitudes, slope):
-    """`h` times the full slope, which dense output interpolates."""
-    linear = generator.mv(amplitudes)
-    if slope is None:
-        return linear
-    return jax.tree.map(lambda a, b: a + jnp.asarray(h, jnp.finfo(b.dtype).dtype) * b, linear, slope)
-
-
-def scaled_by(c: float, h, z):
-    """`c * h * z`, on the host where everything is known."""
-    if isinstance(z, np.ndarray) and not isinstance(h, jax.core.Tracer):
-        return np.asarray(c * float(h) * z)
-    return c * h * jnp.asarray(z)
 
 
 class ETDRK1(AbstractExponentialRungeKutta):

@@ -20,8 +20,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..linear import ModalOperator
-from .exponential import AbstractSemilinearSolver, full_increment, modal_slope, scaled_by
-from .term import SemilinearTerm, unwrapped
+from .semilinear import AbstractOneStepSolver, modal_slope, scaled_by
+from .term import SemilinearTerm
 
 
 class IMEXTableau(NamedTuple):
@@ -53,7 +53,7 @@ class IMEXWeights(eqx.Module):
     slope: ModalOperator
 
 
-class AbstractIMEXRungeKutta(AbstractSemilinearSolver):
+class AbstractIMEXRungeKutta(AbstractOneStepSolver):
     """Additive Runge-Kutta with a diagonally implicit part: a subclass gives its tableau.
 
     Costs one evaluation of the nonlinear part per stage (the last one of a step is the first of the next) and
@@ -71,18 +71,7 @@ class AbstractIMEXRungeKutta(AbstractSemilinearSolver):
         size = jnp.asarray(h, jnp.finfo(dtype).dtype)
         return IMEXWeights(size, *(w.rounded(dtype) for w in (generator, stage, generator @ stage)))
 
-    def init(self, terms: SemilinearTerm, t0, t1, y0, args):
-        term, t0, _ = unwrapped(terms, t0, t1)
-        return modal_slope(term, t0, term.to_modes(y0))
-
-    def step(self, terms: SemilinearTerm, t0, t1, y0, args, solver_state, made_jump):
-        term, t0, t1 = unwrapped(terms, t0, t1)
-        h = t1 - t0
-        weights = self.coefficients(term, h, y0) if self.weights is None else self.weights
-        start = term.to_modes(y0)
-        first = solver_state
-        if made_jump is not False and first is not None:
-            first = jax.lax.cond(made_jump, lambda: modal_slope(term, t0, start), lambda: solver_state)
+    def advance(self, term: SemilinearTerm, weights: IMEXWeights, t0, t1, start, first):
         scheme, size = self.scheme, weights.size
         explicit, implicit = [first], [weights.generator.mv(start)]  # N and h L U of the stages
         stage = start
@@ -91,15 +80,10 @@ class AbstractIMEXRungeKutta(AbstractSemilinearSolver):
             stage = weights.stage.mv(known)
             implicit.append(weights.slope.mv(known))
             used = i + 2 < len(scheme.nodes) or scheme.end[-1] or scheme.explicit_error[-1]
-            explicit.append(modal_slope(term, t0 + c * h, stage) if used else None)
+            explicit.append(modal_slope(term, t0 + c * (t1 - t0), stage) if used else None)
         end = _sum(size, stage, scheme.end, explicit, (), ())
-        last = modal_slope(term, t1, end)
-        error = term.from_modes(_sum(size, None, scheme.explicit_error, explicit, scheme.implicit_error, implicit))
-        y1 = term.from_modes(end)
-        k0, k1 = (
-            term.from_modes(full_increment(weights.generator, size, y, n)) for y, n in ((start, first), (end, last))
-        )
-        return y1, error, dict(y0=y0, y1=y1, k0=k0, k1=k1), last, dfx.RESULTS.successful
+        error = _sum(size, None, scheme.explicit_error, explicit, scheme.implicit_error, implicit)
+        return end, modal_slope(term, t1, end), error
 
 
 def _sum(size, start, explicit: Sequence[float], slopes, implicit: Sequence[float], increments):

@@ -17,18 +17,10 @@ import jax
 import jax.numpy as jnp
 
 from ..linear import ModalOperator
-from .exponential import (
-    ETDRK2,
-    ETDRK3,
-    AbstractSemilinearSolver,
-    Krogstad4,
-    combine,
-    full_increment,
-    modal_slope,
-    scaled_by,
-)
+from .exponential import ETDRK2, ETDRK3, Krogstad4, combine
 from .imex import IMEXRK2, IMEXRK3
 from .phi import matrix_phis, phis
+from .semilinear import AbstractSemilinearSolver, full_increment, modal_slope, scaled_by
 from .term import SemilinearTerm, unwrapped
 
 

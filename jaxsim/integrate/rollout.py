@@ -12,7 +12,8 @@ import numpy as np
 from ..equations import Equation, is_field
 from ..spaces import Space, error_if
 from .checkpoint import checkpointed_scan
-from .exponential import AbstractSemilinearSolver, Krogstad4
+from .exponential import Krogstad4
+from .semilinear import AbstractSemilinearSolver
 from .term import SemilinearTerm
 
 ADVICE = "Take smaller steps (or an adaptive js.solve), more modes, or check the equation's parameters and data."

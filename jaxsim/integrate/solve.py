@@ -12,8 +12,8 @@ import numpy as np
 
 from ..equations import Equation, is_field
 from ..spaces import Fourier, Space, error_if
-from .exponential import AbstractSemilinearSolver
 from .rollout import ADVICE, Diverged, all_finite, check_state, default_solver, progress_meter, spaces_of
+from .semilinear import AbstractSemilinearSolver
 from .term import SemilinearTerm
 
 
@@ -66,6 +66,7 @@ def solve(equation: Equation, u0: Any, t1, dt=None, *, t0=0.0, saveat=None, rtol
         controller = _adaptive(stepsize_controller, spaces, y0, rtol, atol, times)
         first, max_steps = dt, 16384 if max_steps is None else max_steps
     meter = progress_meter(progress)
+    t0, t1, first, save, controller = _in_precision(y0, (t0, t1, first, save, controller))
     solution = _diffeqsolve(term, solver, t0, t1, first, y0, save, controller, adjoint, max_steps, meter, throw)
     if throw:
         solution = _checked(solution, controller)
@@ -82,6 +83,12 @@ def _diffeqsolve(term, solver, t0, t1, dt0, y0, saveat, controller, adjoint, max
         return dfx.diffeqsolve(term, solver, t0, t1, dt0, y0, saveat=saveat, stepsize_controller=controller,
                                adjoint=adjoint, event=dfx.Event(_not_finite), max_steps=max_steps,
                                progress_meter=meter, throw=throw)  # fmt: skip
+
+
+def _in_precision(y0, tree):
+    """Times in the precision of the state, which stronger types would promote."""
+    precision = jnp.finfo(jnp.result_type(*jax.tree.leaves(y0))).dtype
+    return jax.tree.map(lambda a: jnp.asarray(a, precision) if isinstance(a, float) or eqx.is_inexact_array(a) else a, tree)
 
 
 def _not_finite(t, y, args, **kwargs):
