@@ -88,7 +88,11 @@ def _diffeqsolve(term, solver, t0, t1, dt0, y0, saveat, controller, adjoint, max
 def _in_precision(y0, tree):
     """Times in the precision of the state, which stronger types would promote."""
     precision = jnp.finfo(jnp.result_type(*jax.tree.leaves(y0))).dtype
-    return jax.tree.map(lambda a: jnp.asarray(a, precision) if isinstance(a, float) or eqx.is_inexact_array(a) else a, tree)
+
+    def cast(leaf):
+        return jnp.asarray(leaf, precision) if isinstance(leaf, float) or eqx.is_inexact_array(leaf) else leaf
+
+    return jax.tree.map(cast, tree)
 
 
 def _not_finite(t, y, args, **kwargs):
