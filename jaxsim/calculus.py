@@ -81,7 +81,8 @@ def curl(u: Field) -> Field:
 def cross(u: Field, v: Field) -> Field:
     """Cross product of two vectors in three dimensions, or its scalar component for vectors in the plane."""
     dimension = _dimension(_field(u))
-    _vector(u, "cross"), _vector(v, "cross")
+    for vector in (u, v):
+        _vector(vector, "cross")
     if dimension == 2:
         return u[0] * v[1] - u[1] * v[0]
     if dimension == 3:
@@ -163,9 +164,9 @@ def stack(*fields: Field | Sequence[Field]) -> Field:
 def sample(function: Callable, t, u: Field) -> Field:
     """A function of time and position, `function(t, x, ...)`, as a field on the space of `u`.
 
-    The function gets one array per axis and returns values of shape `(..., *grid)`.
+    The function gets one array per axis and returns values of shape `(..., *grid)`, taken in the precision of `u`.
     """
-    return _field(u).space.sample(function, t)
+    return u.space.in_precision(_field(u).space.sample(function, t), u)
 
 
 def sum_fields(fields) -> Field:

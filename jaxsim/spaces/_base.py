@@ -72,6 +72,10 @@ class Space(eqx.Module):
         """The field of `function(t, x, ...)`."""
         return self.field(lambda *x: function(t, *x))
 
+    def in_precision(self, u: Field, like: Field) -> Field:
+        """Nodal data in the precision of another field."""
+        return self.linear(lambda a: a.astype(like.dtype), u)
+
     def lift(self, u: Field, other: Any) -> Field:
         """`other` as a field that can be added to `u`: fields pass, nodal values and numbers are wrapped."""
         if isinstance(other, Field):

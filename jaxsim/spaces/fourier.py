@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh
 
-from ..field import Field
+from ..field import Field, is_uniform
 from ..grid import Grid
 from . import _sharded, _transforms
 from ._base import Modes, Space, complex_dtype, fast_length, nodal_shape_error, real_dtype
@@ -189,6 +189,21 @@ class Fourier(Space):
         values = jnp.moveaxis(coefficients, 0, -1)
         return (jnp.real(values) if self.real else values).reshape(*values.shape[:-1], *shape)
 
+    def lift(self, u: Field, other) -> Field:
+        if isinstance(other, Field) or not is_uniform(other, self.dimension):
+            return super().lift(u, other)
+        modal, nodal, padded = u.data.arrays
+        shape = np.broadcast_shapes(np.shape(other), (1,) * self.dimension)[: -self.dimension]
+        value = jnp.asarray(other, u.dtype).reshape(*shape, *(1,) * self.dimension)
+        if padded is not None or nodal is not None:  # a number is the same on every grid
+            name, nodes = ("padded", padded) if padded is not None else ("nodal", nodal)
+            grid = nodes.shape[nodes.ndim - self.dimension :]
+            return Field(self, _Parts(**{name: jnp.broadcast_to(value, (*shape, *grid))}))
+        zeroth = np.zeros(self.spectral_shape)
+        zeroth[(0,) * self.dimension] = 1.0
+        # Not linear in `u`: the peak keeps such a sum out of an equation's linear part (see `FourierModes.symbol`).
+        return Field(self, _Parts(modal=jnp.asarray(zeroth, modal.dtype) * value.astype(modal.dtype), peak=2))
+
     # -- arithmetic --------------------------------------------------------------------------------------------------
     def linear(self, function: Callable, *fields: Field) -> Field:
         parts = [u.data for u in fields]
@@ -245,6 +260,7 @@ class Fourier(Space):
         return self._multiply_modes(u, np.where(squares == 0, 0.0, 1 / np.where(squares == 0, 1.0, squares)), 2)
 
     def project(self, u: Field) -> Field:
+        u = self._resolved(u)
         potential = self.inverse_laplacian(_sum(self.partial(u[i], i, 1) for i in range(self.dimension)))
         return u - self.stack([self.partial(potential, i, 1) for i in range(self.dimension)])
 

@@ -50,6 +50,9 @@ class Callables(Space):
     def sample(self, function: Callable, t) -> Field:
         return Field(self, _Sample(function))
 
+    def in_precision(self, u: Field, like: Field) -> Field:
+        return u  # decided by the coordinates that it is called with
+
     def lift(self, u: Field, other) -> Field:
         return super().lift(u, other) if isinstance(other, Field) else self.field(other)
 
