@@ -130,6 +130,26 @@ def test_states_may_be_pytrees_with_coupled_linear_parts():
     np.testing.assert_allclose(end["b"].values, exact[1] * jnp.sin(x) + np.cos(2.0), atol=1e-13)
 
 
+class Difference(js.Equation):
+    """Coupled by the difference of two parameters that are often alike."""
+
+    a: float
+    b: float
+
+    def linear(self, state):
+        u, v = state
+        return (self.a - self.b) * v, 0 * u
+
+
+def test_the_structure_of_unknown_parameters_is_generic():
+    space = js.Fourier(js.Grid(8, 0, 2 * np.pi))
+    state = space.field(lambda x: jnp.stack([jnp.sin(x), jnp.cos(x)]))
+    run = lambda a, b: js.rollout(Difference(a, b), state, dt=0.5, steps=2).values[0, 0]
+    np.testing.assert_allclose(run(2.0, 0.5), 1.5, atol=1e-14)
+    np.testing.assert_allclose(jax.jit(run)(2.0, 0.5), 1.5, atol=1e-14)
+    np.testing.assert_allclose(jax.grad(run)(1.0, 1.0), 1.0, atol=1e-14)
+
+
 def test_the_padding_fits_the_degree_of_the_equation():
     space = js.Fourier(js.Grid(16, 0, 2 * np.pi))
     u0 = space.field(lambda x: jnp.sin(7 * x))
@@ -211,6 +231,7 @@ class Affine(js.Equation):
         (dict(dt=0.1, steps=3, u0=jnp.ones((16, 12))), TypeError, "must be a Field"),
         (dict(dt=float("nan"), steps=3), ValueError, "positive"),
         (dict(dt=0.1, steps=3, block=0), ValueError, "at least 1"),
+        (dict(dt=0.1, steps=3, solver=dfx.Kvaerno5()), ValueError, "Newton steps"),
     ],
 )
 def test_bad_input_is_refused(space, arguments, error, message):
@@ -222,3 +243,12 @@ def test_bad_input_is_refused(space, arguments, error, message):
 def test_solvers_of_ours_refuse_other_terms():
     with pytest.raises(Exception, match="SemilinearTerm|compatible|term"):
         dfx.diffeqsolve(dfx.ODETerm(lambda t, y, args: -y), ETDRK2(), 0.0, 1.0, 0.1, jnp.ones(3))
+
+
+def test_between_walls_exponential_solvers_say_what_to_take_instead():
+    space = js.FiniteDifference(js.Grid(16), js.Dirichlet(0.0))
+    u0 = space.field(lambda x: jnp.sin(np.pi * x))
+    with pytest.raises(ValueError, match="diagonal form"):
+        js.rollout(js.equations.Diffusion(1.0), u0, dt=1e-3, steps=2, solver=Krogstad4())
+    decayed = js.rollout(js.equations.Diffusion(1.0), u0, dt=5e-4, steps=20)  # diffrax.Tsit5 by default
+    np.testing.assert_allclose(decayed.values, np.exp(-(np.pi**2) * 0.01) * u0.values, rtol=2e-3)

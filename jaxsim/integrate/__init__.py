@@ -10,6 +10,9 @@ from .exponential import (
     AbstractExponentialRungeKutta,
     HochbruckOstermann4,
     Krogstad4,
+    Phi,
+    Tableau,
+    Weights,
 )
 from .imex import IMEXRK2, IMEXRK3, IMEXRK4, IMEXRK5, AbstractIMEXRungeKutta
 from .multistep import (
@@ -53,7 +56,10 @@ __all__ = [
     "HochbruckOstermann4",
     "Krogstad4",
     "March",
+    "Phi",
     "SemilinearTerm",
+    "Tableau",
+    "Weights",
     "checkpointed_scan",
     "ensemble",
     "march",

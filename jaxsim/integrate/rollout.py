@@ -81,6 +81,7 @@ def march(equation: Equation, u0: Any, *, dt, steps: int, t0=0.0, solver: dfx.Ab
     y0 = jax.tree.map(lambda f: f.space.state(f), u0, is_leaf=is_field)
     term = SemilinearTerm(equation, spaces).for_state(y0)
     solver = default_solver(spaces) if solver is None else solver
+    check_solver(solver, equation, y0)
     if isinstance(solver, AbstractSemilinearSolver):
         solver = solver.prepare(term, dt, y0)
     precision = jnp.finfo(jnp.result_type(*jax.tree.leaves(y0))).dtype
@@ -166,6 +167,16 @@ def check_state(equation, u0):
         raise TypeError(f"{type(equation).__name__} has neither `linear` nor `nonlinear`: nothing to integrate.")
     if not all(is_field(f) for f in jax.tree.leaves(u0, is_leaf=is_field)):
         raise TypeError("the initial state must be a Field (space.field(...)) or a pytree of Fields.")
+
+
+def check_solver(solver: dfx.AbstractSolver, equation: Equation, y0):
+    """Refuse Newton iterations on spectra: a product of real fields is no complex-linear function of coefficients."""
+    modal = any(jnp.iscomplexobj(leaf) for leaf in jax.tree.leaves(y0))
+    if modal and isinstance(solver, dfx.AbstractImplicitSolver) and type(equation).nonlinear is not Equation.nonlinear:
+        raise ValueError(
+            f"{type(solver).__name__} takes Newton steps, which do not converge on complex states: use an exponential "
+            "or IMEX solver of jaxsim.integrate, or a FiniteDifference space."
+        )
 
 
 def spaces_of(u0):

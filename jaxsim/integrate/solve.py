@@ -12,7 +12,7 @@ import numpy as np
 
 from ..equations import Equation, is_field
 from ..spaces import Fourier, Space, error_if
-from .rollout import ADVICE, Diverged, all_finite, check_state, default_solver, progress_meter, spaces_of
+from .rollout import ADVICE, Diverged, all_finite, check_solver, check_state, default_solver, progress_meter, spaces_of
 from .semilinear import AbstractSemilinearSolver
 from .term import SemilinearTerm
 
@@ -55,6 +55,7 @@ def solve(equation: Equation, u0: Any, t1, dt=None, *, t0=0.0, saveat=None, rtol
     y0 = jax.tree.map(lambda f: f.space.state(f), u0, is_leaf=is_field)
     term = SemilinearTerm(equation, spaces).for_state(y0)
     solver = default_solver(spaces) if solver is None else solver
+    check_solver(solver, equation, y0)
     if isinstance(adjoint, dfx.BacksolveAdjoint) and isinstance(solver, AbstractSemilinearSolver):
         raise ValueError("solve: BacksolveAdjoint hides the equation's split; use RecursiveCheckpointAdjoint.")
     adjoint = dfx.RecursiveCheckpointAdjoint() if adjoint is None else adjoint

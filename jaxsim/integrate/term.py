@@ -100,7 +100,7 @@ class SemilinearTerm(dfx.AbstractTerm):
         leaves = jax.tree.leaves(self.equation)
         known = not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
         with jax.ensure_compile_time_eval():
-            host = jax.tree.map(_stand_in, self.equation)
+            host = _stand_ins(self.equation)
             reference = _symbol_matrix(host, self._spaces(y), y)
             reference = [[None if e is None else np.asarray(e) for e in row] for row in reference]
         coupled, real = _pattern(reference)
@@ -161,14 +161,23 @@ def _cast(leaf, dtype):
     return leaf.astype(jnp.result_type(precision, jnp.complex64) if jnp.iscomplexobj(leaf) else precision)
 
 
-def _stand_in(leaf):
-    """A known parameter in double precision; for an unknown one a generic number, which shows the structure."""
-    if not eqx.is_inexact_array(leaf):
-        return leaf
-    if isinstance(leaf, jax.core.Tracer):
-        return np.full(leaf.shape, 0.7310585786300049 + (0.2 if jnp.iscomplexobj(leaf) else 0))
-    leaf = np.asarray(leaf)
-    return leaf.astype(complex if np.iscomplexobj(leaf) else float)
+def _stand_ins(equation):
+    """The equation with known parameters in double precision, and generic numbers for unknown ones.
+
+    No two numbers are alike, or one would hide that another is not cancelled by it.
+    """
+    random = np.random.default_rng(0)
+
+    def stand_in(leaf):
+        if not eqx.is_inexact_array(leaf):
+            return leaf
+        double = complex if jnp.iscomplexobj(leaf) else float
+        if not isinstance(leaf, jax.core.Tracer):
+            return np.asarray(leaf).astype(double)
+        generic = random.uniform(0.5, 1.5, leaf.shape)
+        return np.asarray(generic + 1j * random.uniform(0.5, 1.5, leaf.shape) if double is complex else generic)
+
+    return jax.tree.map(stand_in, equation)
 
 
 def _promoted(equation):

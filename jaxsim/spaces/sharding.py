@@ -84,7 +84,7 @@ def shard(field: Field) -> Field:
         raise TypeError(f"shard needs a Field, as made by `space.field(...)`; got {type(field).__name__}.")
     mesh = getattr(field.space, "mesh", None)
     if mesh is None:
-        raise ValueError("shard: this field's space has no mesh; make the space with `mesh=`, as js.Fourier(grid, mesh=mesh).")
+        raise ValueError("shard: this field's space has no mesh; make it with `mesh=`, as js.Fourier(grid, mesh=mesh).")
     cut = field.space.cut_axes()
     parts = {name: getattr(field.data, name) for name in cut}
     placed = {name: _place(mesh, array, cut[name]) for name, array in parts.items() if array is not None}
