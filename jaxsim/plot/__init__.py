@@ -1,0 +1,7 @@
+"""Pictures and animations of fields. Needs the `plot` extra: `pip install jaxsim-toolkit[plot]`."""
+
+from .animation import animate
+from .fields import field, show, space_time
+from .spectra import shell_spectrum, spectrum
+
+__all__ = ["animate", "field", "shell_spectrum", "show", "space_time", "spectrum"]
