@@ -16,6 +16,7 @@ class Boussinesq(Equation):
     """Boussinesq flow in a periodic vertical plane, on a uniform background stratification.
 
     $$\\omega_t + u\\cdot\\nabla\\omega = \\nu\\nabla^2\\omega + \\alpha\\,\\theta_x + \\nabla\\times f$$
+
     $$\\theta_t + u\\cdot\\nabla\\theta = \\kappa\\nabla^2\\theta - \\Gamma v$$
 
     The state has two components: vorticity, and the departure $\\theta$ of the temperature from $\\Gamma y$.

@@ -18,6 +18,7 @@ class Magnetohydrodynamics(Equation):
 
     $$\\omega_t + u\\cdot\\nabla\\omega = B\\cdot\\nabla j + \\nu\\nabla^2\\omega + \\nabla\\times f, \\qquad
       a_t + u\\cdot\\nabla a = \\eta\\nabla^2 a$$
+
     $$B = B_0 + (a_y, -a_x), \\qquad j = -\\nabla^2 a$$
 
     The state has two components $(\\omega, a)$; the magnetic field is in units of velocity (Alfvén). The

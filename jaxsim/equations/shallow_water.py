@@ -13,6 +13,7 @@ class ShallowWater(Equation):
     """Rotating shallow-water equations on a periodic plane with a flat bottom.
 
     $$h_t + H\\,\\nabla\\cdot u + \\nabla\\cdot(h u) = 0$$
+
     $$u_t + u\\cdot\\nabla u + f\\,\\hat z\\times u = -g\\nabla h + \\nu\\nabla^2 u - \\mu\\,u$$
 
     The state has three components: the surface elevation $h$ over the mean depth $H$, and the velocity.
