@@ -11,8 +11,9 @@ from ._common import arguments, finish, heading, interleaved, machine, peer, rat
 from ._hlo import count, transforms_alone, transforms_per_step
 
 VISCOSITY = 1e-3
-TEXTBOOK = {2: 16, 3: 36}  # four stages of 2 + 2 transforms (Basdevant) and of 6 + 3 (rotational form)
-STEPS = {2: {64: 100, 128: 50, 256: 25, 512: 10, 1024: 10}, 3: {32: 20, 64: 8, 128: 8, 256: 8}}
+# Four stages of 2 + 2 transforms (Basdevant) in the plane; in space of 6 + 3 (rotational) or 3 + 5 (Basdevant).
+TEXTBOOK = {2: (16,), 3: (36, 32)}
+STEPS = {2: {64: 100, 128: 50, 256: 25, 512: 10, 1024: 10}, 3: {32: 20, 64: 12, 128: 12, 256: 12}}
 
 
 def sizes(options) -> list[tuple[int, int]]:
@@ -36,7 +37,7 @@ def programs(dimension: int, nodes: int, steps: int, dt: float):
         name = f"ours, {type(solver).__name__}"
         runs[name], text = _flows.compiled_jaxsim(equation, start(nodes), dt, steps, solver)
     found = transforms_per_step(text)
-    if count(found) != TEXTBOOK[dimension]:
+    if count(found) not in TEXTBOOK[dimension]:
         raise AssertionError(f"a step makes {count(found)} transforms, not {TEXTBOOK[dimension]}: {found}")
     counts = {"ours": count(found)}
     runs["transforms alone"] = transforms_alone(found, steps, jnp.result_type(float))
