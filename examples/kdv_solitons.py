@@ -61,12 +61,12 @@ def main(arguments=None):
     for name, speed, x0 in (("fast", fast, -20.0), ("slow", slow, -9.0 - expected["slow"])):
         left.plot(times, x0 + speed * times, "--", color="white", lw=0.9, label="alone" if name == "fast" else None)
     left.legend(loc="upper left", labelcolor="white", frameon=False)
-    left.set(title="a collision, and where each would be alone", ylim=(-32, 32))
+    left.set(title="a collision, and where each would be alone", ylim=(-24, 18))
     for index, color in ((0, "0.75"), (49, "0.5"), (99, "tab:red")):
         plot.field(history[index], right, color=color, label=f"t = {times[index]:.2f}")
     plot.field(truth, right, color="black", ls=":", label=f"exact, error {error:.0e}")
-    right.set(title="before, during and after", xlim=(-26, 24))
-    right.legend(frameon=False)
+    right.set(title="before, during and after", xlim=(-24, 18), ylim=(-0.3, 10.4))
+    right.legend(frameon=False, ncols=2)
     options.out.mkdir(parents=True, exist_ok=True)
     figure.savefig(options.out / "kdv_solitons.png", dpi=130)
     plt.close(figure)

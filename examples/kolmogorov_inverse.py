@@ -372,18 +372,22 @@ def progress_bar(total: int):
     return lambda row: print(f"  misfit {row[0]:.3f}, viscosity {row[1]:.5f}, amplitude {row[2]:.4f}"), lambda: None
 
 
-def read(path: Path) -> io.Observations:
-    try:
-        return io.read_observations(path)
-    except (FileNotFoundError, ValueError) as error:
-        raise SystemExit(f"cannot use these observations. {error}") from error
-
-
 def main(arguments=None):
-    options, began = parse(arguments), time.perf_counter()
+    options = parse(arguments)
+    try:
+        return experiment(options)
+    except (FileNotFoundError, ValueError) as error:
+        if options.observations is None:
+            raise
+        raise SystemExit(f"cannot use these observations: {error}") from error
+
+
+def experiment(options):
+    """Make or read observations, fit them, print and draw what came of it."""
+    began = time.perf_counter()
     own = options.observations is not None
     if own:
-        truth, observations = None, read(options.observations)
+        truth, observations = None, io.read_observations(options.observations)
         print(f"{options.observations}: {observations.positions.shape[1]} probes, {len(observations.times)} times")
     else:
         print(f"running the reference flow on {3 * options.resolution // 2} x {3 * options.resolution // 2} nodes ...")

@@ -36,8 +36,8 @@ def growth_rates(flow: js.Equation, start: js.Field, disturbance: js.Field, inte
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--time", type=float, default=2000.0, help="length of each run")
-    parser.add_argument("--runs", type=int, default=16)
+    parser.add_argument("--time", type=float, default=3000.0, help="length of each run")
+    parser.add_argument("--runs", type=int, default=32)
     parser.add_argument("--out", type=Path, default=Path("out"))
     options = parser.parse_args(arguments)
 

@@ -40,7 +40,8 @@ def animate(
     **Returns:** the path.
     """
     fields = [trajectories] if isinstance(trajectories, Field) else list(trajectories)
-    path, count = Path(path), _check(path, fields, times, titles, frames_per_second)
+    path = Path(path)
+    count = _check(path, fields, times, titles, frames_per_second)
     limit = _common_limit(fields) if limit is None else limit
     figure, image = _figure(len(fields), height, dpi), require("PIL.Image")
     panels = figure.subplots(1, len(fields), squeeze=False)

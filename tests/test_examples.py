@@ -1,0 +1,92 @@
+"""Every example runs in a small configuration, finds what it should, and leaves a picture."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import jax
+import numpy as np
+import pytest
+
+from jaxsim import io
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    """Run an example by name with arguments, in single precision as a user would."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    jax.config.update("jax_enable_x64", False)
+
+    def call(name, *arguments, picture=True):
+        result = importlib.import_module(name).main([*arguments, "--out", str(tmp_path)])
+        assert not picture or (tmp_path / f"{name}.png").stat().st_size > 5000
+        return result
+
+    yield call
+    jax.config.update("jax_enable_x64", True)
+    for name in [name for name in sys.modules if (EXAMPLES / f"{name}.py").is_file()]:
+        del sys.modules[name]
+
+
+SMALL = ["--resolution", "32", "--probes", "120", "--intervals", "4", "--iterations", "12"]
+
+
+@pytest.mark.slow
+def test_kolmogorov_inverse_recovers_its_parameters_and_forecasts(run, tmp_path, capsys):
+    file = tmp_path / "probes.npz"
+    parameters, (inside, outside), skill = run("kolmogorov_inverse", "--quick", "--write-observations", str(file))
+    assert abs(parameters[0] / 4e-3 - 1) < 0.2 and abs(parameters[1] - 1) < 0.05 and inside < 1.3
+    assert skill["recovered"][-1] > 0.9 > skill["interpolated"][-1]
+    assert (tmp_path / "kolmogorov_inverse.gif").is_file() and "forcing amplitude" in capsys.readouterr().out
+    assert set(io.read_observations(file).values) == {"u", "v"}
+
+
+def test_kolmogorov_inverse_fits_a_file_with_missing_values(run, tmp_path, capsys):
+    example, file = importlib.import_module("kolmogorov_inverse"), tmp_path / "probes.npz"
+    observations = example.observe(example.synthetic_truth(32, seed=0, intervals=6), probes=120, seed=0)
+    observations.values["u"][1, ::2] = np.nan
+    io.write_observations(file, observations)
+    parameters, (inside, outside), skill = run("kolmogorov_inverse", *SMALL, "--observations", str(file))
+    assert inside < 2 and outside < 3 and abs(parameters[1] - 1) < 0.2 and skill is None
+    assert (tmp_path / "kolmogorov_inverse.gif").is_file() and "forcing amplitude" in capsys.readouterr().out
+
+
+def test_kolmogorov_inverse_refuses_another_layout(run, tmp_path):
+    np.savez(tmp_path / "bad.npz", time=np.arange(3))
+    with pytest.raises(SystemExit, match="no variable t and x"):
+        run("kolmogorov_inverse", "--observations", str(tmp_path / "bad.npz"), picture=False)
+    np.savez(tmp_path / "bad.npz", t=np.arange(3.0), x=np.zeros(2), y=np.zeros(2), pressure=np.zeros((3, 2)))
+    with pytest.raises(SystemExit, match="u, v or vorticity"):
+        run("kolmogorov_inverse", "--observations", str(tmp_path / "bad.npz"), picture=False)
+
+
+def test_kuramoto_sivashinsky_chaos(run):
+    exponent, error = run("kuramoto_sivashinsky_chaos", "--time", "400", "--runs", "8")
+    assert 0.02 < exponent < 0.08 and 0 < error < 0.02
+
+
+def test_kdv_solitons(run):
+    error, shifts = run("kdv_solitons", "--resolution", "384", "--steps", "5000")
+    assert error < 1e-3 and max(shifts.values()) < 1e-3
+
+
+def test_gray_scott(run):
+    defect, residual = run("gray_scott", "--resolution", "48", "--time", "800")
+    assert defect < 1e-4 and residual < 1e-7
+
+
+def test_taylor_green(run):
+    in_space, in_time = run("taylor_green_3d", "--resolution", "24", "--time", "1.0")
+    assert in_space < 1e-5 and in_time < 1e-4
+
+
+def test_one_equation_three_spaces(run):
+    table = run("one_equation_three_spaces", "--resolution", "64", "--steps", "600")
+    for residual, spectral, second, fourth, eighth in table.values():
+        assert residual < 1e-10 and spectral < second and fourth < second and eighth < fourth

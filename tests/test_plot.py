@@ -1,0 +1,135 @@
+"""Pictures show what they should: extents, orientation, limits, spectra, frames."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import jax
+import jax.numpy as jnp
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from PIL import Image
+
+import jaxsim as js
+from jaxsim import plot
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    yield
+    plt.close("all")
+
+
+def plane(shape=(16, 12)):
+    return js.Fourier(js.Grid(shape, lower=(0.0, -1.0), upper=(2.0, 3.0)))
+
+
+def test_line_has_the_nodes_and_values_of_the_field():
+    u = js.Fourier(js.Grid(16, 0.0, 2 * np.pi)).field(jnp.sin)
+    line = plot.field(u)
+    np.testing.assert_allclose(line.get_xdata(), u.space.coordinates()[0])
+    np.testing.assert_allclose(line.get_ydata(), u.values)
+
+
+def test_image_has_the_first_axis_to_the_right_and_the_extent_of_the_box():
+    space = plane()
+    image = plot.field(space.field(lambda x, y: x + 0 * y), cmap="gray")
+    shown = np.asarray(image.get_array())
+    assert shown.shape == (12, 16) and tuple(image.get_extent()) == (0.0, 2.0, -1.0, 3.0)
+    assert image.origin == "lower" and np.all(np.diff(shown[0]) > 0) and np.ptp(shown[:, 0]) == 0
+
+
+def test_fields_of_both_signs_are_white_at_zero_and_others_sequential():
+    space = plane()
+    both = plot.field(space.field(lambda x, y: jnp.sin(np.pi * x) + 0.5 + 0 * y))
+    positive = plot.field(space.field(lambda x, y: jnp.sin(np.pi * x) + 2 + 0 * y))
+    assert both.get_clim()[0] == -both.get_clim()[1] and both.get_cmap().name == "RdBu_r"
+    assert positive.get_clim()[0] > 0 and positive.get_cmap().name == "viridis"
+    assert plot.field(space.field(lambda x, y: 0 * x * y), limit=3).get_clim() == (-3, 3)
+
+
+def test_section_through_a_box_is_the_plane_that_was_asked_for():
+    space = js.Fourier(js.Grid((8, 6, 4), 0.0, 2 * np.pi))
+    u = space.field(lambda x, y, z: jnp.sin(x) + 10 * jnp.cos(y) + 0 * z)
+    image = plot.field(u, section=(0, np.pi / 2))
+    np.testing.assert_allclose(np.asarray(image.get_array()), u.values[2].T)
+    assert "x = 1.57" in image.axes.get_title() and image.axes.get_xlabel() == "y"
+
+
+def test_space_time_has_time_to_the_right():
+    space = js.Fourier(js.Grid(8, 0.0, 1.0))
+    values = jnp.arange(5.0)[:, None] * jnp.ones(8)
+    image = plot.space_time(space.field(values), np.linspace(0, 2, 5))
+    assert tuple(image.get_extent()) == (0.0, 2.0, 0.0, 1.0)
+    np.testing.assert_allclose(np.asarray(image.get_array())[3], np.arange(5.0))
+    with pytest.raises(ValueError, match="as many times"):
+        plot.space_time(space.field(values), np.linspace(0, 2, 4))
+
+
+@pytest.mark.parametrize("real", [True, False])
+def test_shell_spectrum_of_one_wave_and_of_noise_sums_to_the_energy(real):
+    space = js.Fourier(js.Grid((33, 33), 0.0, 2 * np.pi), real=real)
+    wave_numbers, power = plot.shell_spectrum(
+        space.field(lambda x, y: 3 * jnp.cos(3 * x + 4 * y) + (0 if real else 0j))
+    )
+    expected = np.where(wave_numbers == 5, 0.5 * 9 / 2, 0)
+    np.testing.assert_allclose(power, expected, atol=1e-12)
+    noise = js.initial.solenoidal_noise(jax.random.key(0), peak=4.0)
+    u = space.field(lambda x, y: noise(x, y) + (0 if real else 0j))
+    np.testing.assert_allclose(plot.shell_spectrum(u)[1].sum(), 0.5 * js.norm(u) ** 2 / space.volume, rtol=1e-10)
+
+
+def test_shell_spectrum_of_a_long_box_counts_waves_of_the_longest_side():
+    space = js.Fourier(js.Grid((32, 16), 0.0, (4 * np.pi, 2 * np.pi)))
+    wave_numbers, power = plot.shell_spectrum(space.field(lambda x, y: jnp.cos(2 * x) + 0 * y))
+    np.testing.assert_allclose(wave_numbers[:3], [0, 0.5, 1.0])
+    assert np.argmax(power) == 4 and power[4] == pytest.approx(0.25)
+
+
+def test_spectrum_draws_without_the_mean():
+    u = plane((16, 16)).field(lambda x, y: 1 + jnp.sin(np.pi * x) + 0 * y)
+    line = plot.spectrum(u)
+    assert np.all(line.get_xdata() > 0)
+
+
+def test_animation_has_a_frame_for_every_time(tmp_path):
+    space = plane()
+    values = jnp.stack([jnp.full(space.grid.shape, a) for a in (-1.0, 0.0, 1.0)])
+    trajectory = space.field(values)
+    path = plot.animate(tmp_path / "new" / "a.gif", [trajectory, -trajectory], times=[0, 1, 2], titles=["a", "b"])
+    with Image.open(path) as gif:
+        assert gif.n_frames == 3
+        width, height = gif.size
+        frames = []
+        for index in (0, 2):
+            gif.seek(index)
+            frames.append(np.asarray(gif.convert("RGB")).astype(int))
+    left, right = (frame[height // 2, width // 4] for frame in frames)
+    assert left[2] > left[0] and right[0] > right[2]  # blue, then red
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda s: plot.field(js.stack(s.field(jnp.add), s.field(jnp.add))), ValueError, r"Pick one: `u\[0\]`"),
+        (lambda s: plot.field(js.Function(jnp.add)), TypeError, "js.interpolate"),
+        (lambda s: plot.field(s.values), TypeError, "expected a Field"),
+        (lambda s: plot.field(s.field(lambda x, y: jnp.nan * x * y)), ValueError, "not finite"),
+        (lambda s: plot.field(js.Fourier(s.grid, real=False).field(jnp.add)), ValueError, "complex"),
+        (lambda s: plot.field(s.field(jnp.add), section=(0, 0.0)), ValueError, "three dimensions"),
+        (lambda s: plot.shell_spectrum(js.FiniteDifference(s.grid).field(jnp.add)), TypeError, "Fourier field"),
+        (lambda s: plot.animate("a.mp4", s.field(jnp.zeros((2, 16, 12)))), ValueError, "GIF"),
+        (lambda s: plot.animate("a.gif", s.field(jnp.zeros((16, 12)))), ValueError, "leading time axis"),
+        (lambda s: plot.animate("a.gif", s.field(jnp.zeros((2, 16, 12))), times=[0]), ValueError, "as many times"),
+    ],
+)
+def test_what_cannot_be_drawn_is_an_error_that_says_what_to_do(call, error, message):
+    with pytest.raises(error, match=message):
+        call(plane())
+
+
+def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib.pyplot", None)
+    with pytest.raises(ImportError, match=r"pip install jaxsim-toolkit\[plot\]"):
+        plot.field(plane().field(jnp.add))
