@@ -100,7 +100,7 @@ def _write(path: Path, frames, frames_per_second: float) -> None:
     sheet = image.new("RGB", (frames[0].width, frames[0].height * len(chosen)))
     for index, frame in enumerate(chosen):
         sheet.paste(frame, (0, index * frame.height))
-    palette = sheet.quantize(128, dither=image.Dither.NONE)
+    palette = sheet.quantize(256, dither=image.Dither.NONE)
     indexed = [frame.quantize(palette=palette, dither=image.Dither.NONE) for frame in frames]
     path.parent.mkdir(parents=True, exist_ok=True)
     indexed[0].save(
