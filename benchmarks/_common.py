@@ -130,6 +130,15 @@ def ratio(top: Mapping | None, bottom: Mapping | None, key: str = "median") -> f
     return None if top is None or bottom is None else top[key] / bottom[key]
 
 
+def rounded(result: Any) -> Any:
+    """A result whose numbers have six digits, which is more than any timing has."""
+    if isinstance(result, Mapping):
+        return {key: rounded(value) for key, value in result.items()}
+    if isinstance(result, (list, tuple)):
+        return [rounded(value) for value in result]
+    return float(f"{result:.6g}") if isinstance(result, float) else result
+
+
 def finish(name: str, options: argparse.Namespace, about: Mapping[str, Any], data: Mapping[str, Any]):
     """Print the result as one line of JSON, the last one, and keep it if asked to."""
     result = {
@@ -140,7 +149,8 @@ def finish(name: str, options: argparse.Namespace, about: Mapping[str, Any], dat
         "quick": options.quick,
         **data,
     }
+    text = json.dumps(rounded(result), allow_nan=False)
     if options.record:
         RESULTS.mkdir(exist_ok=True)
-        (RESULTS / f"{name}.{about['platform']}.json").write_text(json.dumps(result, indent=1) + "\n")
-    print(json.dumps(result, allow_nan=False))
+        (RESULTS / f"{name}.{about['platform']}.json").write_text(text + "\n")
+    print(text)

@@ -67,7 +67,8 @@ class Problem(NamedTuple):
 def relative_error(coefficients, reference) -> float:
     """Relative distance in the mean square over the box, from coefficients of real fields; `inf` if not finite."""
     weights = np.where(np.arange(reference.shape[-1]) > 0, 2.0, 1.0)
-    difference = np.sum(weights * np.abs(coefficients - reference) ** 2)
+    with np.errstate(over="ignore", invalid="ignore"):
+        difference = np.sum(weights * np.abs(coefficients - reference) ** 2)
     error = float(np.sqrt(difference / np.sum(weights * np.abs(reference) ** 2)))
     return error if np.isfinite(error) else float("inf")
 
