@@ -25,6 +25,13 @@ def machine(result: dict) -> str:
     return f"On {device}; float{result['precision']}; {versions}; medians of {result['repeats']}."
 
 
+def both(ratios: dict) -> str | None:
+    """The ratio of wall times, and in parentheses that of processor times."""
+    if ratios["median"] is None:
+        return None
+    return f"{ratios['median']:.2f} ({ratios['processor']:.2f})"
+
+
 def spectral_step(result: dict) -> str:
     rows = []
     for case in result["cases"]:
@@ -41,7 +48,7 @@ def spectral_step(result: dict) -> str:
         }
         rows.append([
             "x".join([str(case["nodes"])] * case["dimension"]), case["modes"], *ms.values(),
-            case["over transforms alone"]["median"], case["over exponax, equal modes"]["median"],
+            both(case["over transforms alone"]), both(case["over exponax, equal modes"]),
         ])  # fmt: skip
     counts = {case["dimension"]: case["transforms"] for case in result["cases"]}
     transforms = "; ".join(
