@@ -1,8 +1,8 @@
 """Linear operators."""
 
 from .bases import AxisBasis, DenseBasis, Nodes, Side, TracedBasis, TransformBasis, axis_basis
+from .helmholtz import Bands, separable_solve
 from .modal import Blocks, Diagonal, ModalOperator
-from .separable import Bands, separable_solve
 from .transforms import dct, dst, idct, idst, inverse_real_dft, real_dft, real_dft_wave_numbers
 
 __all__ = [
