@@ -6,6 +6,7 @@ from .boussinesq import Boussinesq
 from .burgers import Burgers
 from .dispersive import ComplexGinzburgLandau, KortewegDeVries, NonlinearSchrodinger
 from .forcing import Force, band_limited, kolmogorov, uniform_force
+from .gas_chromatograph import GasChromatograph, InletPulse
 from .kuramoto_sivashinsky import KuramotoSivashinsky, KuramotoSivashinskyIntegral
 from .linear import Advection, AdvectionDiffusion, Diffusion, Dispersion, Hyperdiffusion
 from .mhd import Magnetohydrodynamics
@@ -31,7 +32,9 @@ __all__ = [
     "FisherKPP",
     "FitzHughNagumo",
     "Force",
+    "GasChromatograph",
     "GrayScott",
+    "InletPulse",
     "Hyperdiffusion",
     "KleinGordon",
     "KortewegDeVries",

@@ -1,0 +1,113 @@
+"""Reconstruction on faces, and transport in conservative form."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxsim as js
+from jaxsim.spaces.transport import Central, Upwind, transport
+
+SCHEMES = [Central(2), Central(4), Upwind(1), Upwind(3), Upwind(5)]
+TWO_PI = 2 * np.pi
+
+
+@pytest.mark.parametrize("scheme", SCHEMES, ids=str)
+def test_polynomials_are_reconstructed_from_their_averages(scheme):
+    cells, reach = 6, scheme.reach
+    edges = np.arange(-reach, cells + reach + 1)
+    faces = edges[reach : reach + cells + 1]
+    for degree in range(scheme.order):
+        averages = np.diff(edges ** (degree + 1.0)) / (degree + 1)
+        for velocity in (1.0, -1.0):
+            found = scheme(jnp.asarray(np.stack([averages, 2 * averages])), velocity, 1)
+            np.testing.assert_allclose(found[1], 2.0 * faces.astype(float) ** degree, rtol=1e-12, atol=1e-9)
+    degree = scheme.order
+    averages = np.diff(edges ** (degree + 1.0)) / (degree + 1)
+    assert np.abs(scheme(jnp.asarray(averages), 1.0, 0) - faces.astype(float) ** degree).min() > 0.1
+
+
+def test_upwind_side_follows_the_sign_on_each_face():
+    padded, wind = jnp.array([1.0, 2.0, 4.0, 8.0]), jnp.array([1.0, -1.0, 1.0])
+    np.testing.assert_array_equal(Upwind(1)(padded, wind, 0), [1.0, 4.0, 4.0])
+
+
+def velocity(x, y):
+    return jnp.stack([1.3 + jnp.cos(x + y), jnp.sin(x) * jnp.cos(2 * y)])
+
+
+def concentration(x, y):
+    return jnp.exp(jnp.sin(x - y))
+
+
+def exact_divergence(x, y):
+    one, zero = jnp.ones_like(x), jnp.zeros_like(x)
+    flux = lambda x, y: velocity(x, y) * concentration(x, y)
+    return jax.jvp(flux, (x, y), (one, zero))[1][0] + jax.jvp(flux, (x, y), (zero, one))[1][1]
+
+
+@pytest.mark.parametrize("scheme", SCHEMES, ids=str)
+def test_order_with_a_velocity_that_changes_sign(scheme):
+    def error(nodes):
+        space = js.FiniteDifference(js.Grid((nodes, nodes), 0.0, TWO_PI))
+        result = transport(space.field(velocity), space.field(concentration), scheme).values
+        assert abs(result.sum()) < 1e-11 * nodes**2  # what leaves a cell enters its neighbor
+        return float(jnp.abs(result - exact_divergence(*space.coordinates())).mean())
+
+    order = np.log2(error(32) / error(64))
+    assert scheme.order - 0.4 < order < scheme.order + 0.6
+
+
+def test_other_spaces_differentiate_the_product():
+    fourier = js.Fourier(js.Grid((32, 32), 0.0, TWO_PI))
+    result = transport(fourier.field(velocity), fourier.field(concentration))
+    np.testing.assert_allclose(result.values, exact_divergence(*fourier.coordinates()), atol=1e-6)
+    function = transport((0.5, -2.0), js.Function(lambda t, x, y: t * x * x * y))
+    np.testing.assert_allclose(function(2.0, 3.0, 5.0), 0.5 * 60 - 2.0 * 18)
+
+
+def column(nodes=12, order=2, inlet=2.0):
+    grid = js.Grid(nodes, 0.0, 3.0)
+    return js.FiniteDifference(grid, boundary=((js.Dirichlet(inlet), js.Neumann()),), order=order)
+
+
+def test_what_comes_in_is_what_the_inlet_says():
+    space = column()
+    u = space.field(lambda x: jnp.stack([2 + x**2, 2 - x]))
+    h = space.grid.spacing[0]
+    for scheme in SCHEMES:
+        total = h * transport(1.5, u, scheme).values.sum(-1)
+        np.testing.assert_allclose(total, [1.5 * 9.0, -1.5 * 3.0], atol=1.2 if scheme.order == 1 else 0.03)
+    np.testing.assert_allclose(transport(1.5, u, Upwind(3)).values[1], -1.5, atol=1e-12)  # straight lines are exact
+
+
+@pytest.mark.parametrize("order", [2, 4])
+def test_transport_between_walls_is_stable(order):
+    space = column(16, order, inlet=0.0)
+    for scheme in SCHEMES:
+        operator = jax.jacfwd(lambda values, scheme=scheme: -transport(1.0, space.field(values), scheme).values)
+        eigenvalues = np.linalg.eigvals(operator(jnp.zeros(16)))
+        assert eigenvalues.real.max() < 1e-10, scheme
+
+
+def test_wind_from_the_right_mirrors_wind_from_the_left():
+    left = column(order=4)
+    right = js.FiniteDifference(left.grid, boundary=((js.Neumann(), js.Dirichlet(2.0)),), order=4)
+    values = jnp.cos(left.coordinates()[0])
+    for scheme in SCHEMES:
+        forward = transport(1.5, left.field(values), scheme).values
+        backward = transport(-1.5, right.field(values[::-1]), scheme).values
+        np.testing.assert_allclose(backward[::-1], forward, atol=1e-12)
+
+
+def test_single_precision_and_refusals():
+    space = column()
+    assert transport(1.5, space.field(jnp.ones(12, jnp.float32))).dtype == jnp.float32
+    with pytest.raises(ValueError, match="1, 3, 5"):
+        Upwind(2)
+    with pytest.raises(ValueError, match="2, 4"):
+        Central(3)
+    with pytest.raises(ValueError, match="one number per axis"):
+        transport((1.0, 2.0), space.field(jnp.ones(12)))
+    with pytest.raises(ValueError, match="more than 4 padded"):
+        Upwind(3)(jnp.ones(4), 1.0, 0)
