@@ -76,6 +76,12 @@ def test_kdv_solitons(run):
     assert error < 1e-3 and max(shifts.values()) < 1e-3
 
 
+@pytest.mark.slow
+def test_gas_chromatograph_finds_all_rates(run):
+    error, expected, misfit = run("gas_chromatograph", "--nodes", "128")
+    assert np.all(np.abs(error) < 3 * expected + 0.01) and 0.85 < misfit < 1.15
+
+
 def test_gray_scott(run):
     defect, residual = run("gray_scott", "--resolution", "48", "--time", "800")
     assert defect < 1e-4 and residual < 1e-7
