@@ -3,6 +3,7 @@
 from . import equations, integrate
 from .calculus import (
     advect,
+    convection,
     cross,
     curl,
     div,
@@ -25,35 +26,54 @@ from .field import Field
 from .grid import Grid
 from .integrate import March, SemilinearTerm, ensemble, march, rollout, solve
 from .spaces import (
+    ConvectiveOutflow,
     Dirichlet,
     FiniteDifference,
     Fourier,
+    FreeSlip,
     Function,
+    Inflow,
+    MovingWall,
     Neumann,
+    NoSlip,
+    Outflow,
     Periodic,
     Robin,
     Space,
+    Staggered,
     interpolate,
     shard,
 )
+from .stretching import SinhStretching, Stretching, TanhStretching
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ConvectiveOutflow",
     "Dirichlet",
     "Equation",
     "Field",
     "FiniteDifference",
     "Fourier",
+    "FreeSlip",
     "Function",
     "Grid",
+    "Inflow",
     "March",
+    "MovingWall",
     "Neumann",
+    "NoSlip",
+    "Outflow",
     "Periodic",
     "Robin",
     "SemilinearTerm",
+    "SinhStretching",
     "Space",
+    "Staggered",
+    "Stretching",
+    "TanhStretching",
     "advect",
+    "convection",
     "cross",
     "curl",
     "div",

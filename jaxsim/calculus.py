@@ -54,8 +54,8 @@ def grad(u: Field) -> Field:
 
 def div(u: Field) -> Field:
     """Divergence of a vector field, $\\sum_i \\partial_i u_i$; the leading axis is summed."""
-    _vector(u, "div")
-    return sum_fields(partial(u[axis], axis) for axis in range(_dimension(u)))
+    _dimension(u)
+    return _vector(u, "div").space.divergence(u)
 
 
 def curl(u: Field) -> Field:
@@ -66,16 +66,9 @@ def curl(u: Field) -> Field:
     `-laplacian(psi)`.
     """
     dimension = _dimension(_field(u))
-    if dimension == 2 and u.shape == ():
-        return stack(partial(u, 1), -partial(u, 0))
-    if dimension == 2:
-        _vector(u, "curl")
-        return partial(u[1], 0) - partial(u[0], 1)
-    if dimension == 3:
-        _vector(u, "curl")
-        pairs = ((1, 2), (2, 0), (0, 1))
-        return stack(*(partial(u[b], a) - partial(u[a], b) for a, b in pairs))
-    raise ValueError("curl needs two or three dimensions.")
+    if dimension == 1:
+        raise ValueError("curl needs two or three dimensions.")
+    return (u if dimension == 2 and u.shape == () else _vector(u, "curl")).space.curl(u)
 
 
 def cross(u: Field, v: Field) -> Field:
@@ -100,12 +93,20 @@ def inverse_laplacian(u: Field) -> Field:
     return _field(u).space.inverse_laplacian(u)
 
 
-def project(u: Field) -> Field:
-    """Leray projection of a vector field on its divergence-free part, $u - \\nabla \\nabla^{-2} \\nabla\\cdot u$.
+def project(u: Field, beside: Field | None = None) -> Field:
+    """Leray projection of a vector field on its divergence-free part, $P u = u - \\nabla \\nabla^{-2} \\nabla\\cdot u$.
 
-    The mean is kept. Idempotent to rounding.
+    The mean is kept. Idempotent to rounding. Between walls (`js.Staggered`) the result passes them as the conditions
+    say where `u` is a velocity that has them, and as their rate of change says where it is a rate.
+
+    **Arguments:**
+
+    - `u`: a field with one leading component per axis.
+    - `beside`: another one, $v$, that is integrated apart from the result, such as the viscous part of a right-hand
+        side: the result is $P(u + v) - v$. On periodic boxes, where $v$ is free of divergence with the velocity, that
+        is $P u$.
     """
-    return _vector(u, "project").space.project(u)
+    return _vector(u, "project").space.project(u, beside)
 
 
 def dot(u: Field, v: Field) -> Field:
@@ -116,9 +117,22 @@ def dot(u: Field, v: Field) -> Field:
 
 
 def advect(velocity: Field, u: Field) -> Field:
-    """Convective derivative, $\\sum_i v_i \\partial_i u$; each component of `u` is advected."""
-    _vector(velocity, "advect")
-    return sum_fields(velocity[axis] * partial(u, axis) for axis in range(_dimension(velocity)))
+    """Convective derivative, $\\sum_i v_i \\partial_i u$; each component of `u` is advected.
+
+    On a `js.Staggered` velocity it is $\\nabla\\cdot(v u)$, which is the same where the velocity has no divergence.
+    """
+    _dimension(velocity)
+    return _vector(velocity, "advect").space.advect(velocity, u)
+
+
+def convection(u: Field) -> Field:
+    """Convection of a velocity by itself, $u\\cdot\\nabla u$ up to a gradient, which `project` removes.
+
+    In the form that suits the space: the rotational $\\omega\\times u$ of pseudo-spectral solvers, or differences of
+    fluxes on a `js.Staggered` grid.
+    """
+    _dimension(u)
+    return _vector(u, "convection").space.convection(u)
 
 
 def integral(u: Field) -> jax.Array:
@@ -133,7 +147,7 @@ def mean(u: Field) -> jax.Array:
 
 def inner(u: Field, v: Field) -> jax.Array:
     """Inner product $\\int \\bar u v$, summed over all components: a scalar."""
-    return jnp.sum(integral(pointwise(lambda a, b: jnp.conj(a) * b, u, v, degree=2)))
+    return jnp.sum(integral((u.conj() if jnp.issubdtype(u.dtype, jnp.complexfloating) else u) * v))
 
 
 def norm(u: Field) -> jax.Array:

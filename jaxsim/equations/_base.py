@@ -55,6 +55,10 @@ class Equation(eqx.Module):
         """For stationary or constrained problems: what must vanish. `None` for evolution equations."""
         return None
 
+    def constrain(self, u: State) -> State | None:
+        """The admissible state next to `u`, at which every step ends; `None` where the right-hand side sees to that."""
+        return None
+
     def right_hand_side(self, t, u: State) -> State:
         """The sum of both parts, with the structure of `u`."""
         parts = [like_state(part, u) for part in (self.linear(u), self.nonlinear(t, u)) if part is not None]

@@ -6,9 +6,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ..calculus import advect, curl, div, grad, laplacian, mean, pointwise, project, stack
+from ..calculus import advect, convection, curl, div, grad, laplacian, mean, pointwise, project, stack
 from ..field import Field
-from ..spaces import Callables
+from ..spaces import Callables, Staggered
 from ._base import Equation
 from ._checks import as_array, like, require_components, require_dimension, require_nonnegative
 from ._transport import force, resolve, stress, velocity, vorticity, vorticity_transport
@@ -142,9 +142,12 @@ class NavierStokesVelocity(Equation):
     def nonlinear(self, t, u: Field) -> Field:
         dimension = require_dimension(self, u, 2, 3)
         require_components(self, u, (dimension,), "the velocity")
-        rate = pointwise(_lamb_plane if dimension == 2 else _lamb_space, u, curl(u), degree=2)
         f = force(self.forcing, t, u)
-        return project(resolve(rate if f is None else rate + f, u))
+        rate = -convection(u) if f is None else f - convection(u)
+        return project(resolve(rate, u), beside=self.linear(u))
+
+    def constrain(self, u: Field) -> Field | None:
+        return project(u) if isinstance(u.space, Staggered) else None
 
 
 class NavierStokesPressure(Equation):
@@ -179,14 +182,6 @@ class NavierStokesPressure(Equation):
         f = force(self.forcing, t, u)
         left = left if f is None else left - f
         return stack(*left, div(u))
-
-
-def _lamb_plane(u, w):
-    return jnp.stack([u[1] * w, -u[0] * w])
-
-
-def _lamb_space(u, w):
-    return jnp.cross(u, w, axis=0)
 
 
 def _uniform(value: jax.Array, u: Field) -> Field:

@@ -1,6 +1,7 @@
 """Time integration: diffrax solvers that use an equation's split, fixed-step rollouts and adaptive solves."""
 
 from .checkpoint import checkpointed_scan
+from .constrained import Constrained
 from .ensemble import ensemble
 from .exponential import (
     ETDRK1,
@@ -52,6 +53,7 @@ __all__ = [
     "AbstractSBDF",
     "AbstractOneStepSolver",
     "AbstractSemilinearSolver",
+    "Constrained",
     "Diverged",
     "HochbruckOstermann4",
     "Krogstad4",

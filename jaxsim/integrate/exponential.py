@@ -20,7 +20,7 @@ import jax.numpy as jnp
 
 from ..linear import ModalOperator
 from .phi import matrix_phis, phis
-from .semilinear import AbstractOneStepSolver, modal_slope, scaled_by
+from .semilinear import AbstractOneStepSolver, arrival, modal_slope, scaled_by
 from .term import SemilinearTerm
 
 Phi = Callable[[int, float], ModalOperator]
@@ -95,8 +95,7 @@ class AbstractExponentialRungeKutta(AbstractOneStepSolver):
         for c, exponential, row in zip(self.nodes[1:], weights.exponentials[1:-1], weights.a, strict=True):
             stage = combine(exponential, start, row, slopes)
             slopes.append(modal_slope(term, t0 + c * (t1 - t0), stage))
-        end = combine(weights.exponentials[-1], start, weights.b, slopes)
-        last = modal_slope(term, t1, end)
+        end, last = arrival(term, t1, combine(weights.exponentials[-1], start, weights.b, slopes))
         error = None if first is None else combine(None, None, weights.error, [*slopes, last])
         return end, last, error
 

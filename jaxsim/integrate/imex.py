@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..linear import ModalOperator
-from .semilinear import AbstractOneStepSolver, modal_slope, scaled_by
+from .semilinear import AbstractOneStepSolver, arrival, modal_slope, scaled_by
 from .term import SemilinearTerm
 
 
@@ -81,9 +81,9 @@ class AbstractIMEXRungeKutta(AbstractOneStepSolver):
             implicit.append(weights.slope.mv(known))
             used = i + 2 < len(scheme.nodes) or scheme.end[-1] or scheme.explicit_error[-1]
             explicit.append(modal_slope(term, t0 + c * (t1 - t0), stage) if used else None)
-        end = _sum(size, stage, scheme.end, explicit, (), ())
+        end, last = arrival(term, t1, _sum(size, stage, scheme.end, explicit, (), ()))
         error = _sum(size, None, scheme.explicit_error, explicit, scheme.implicit_error, implicit)
-        return end, modal_slope(term, t1, end), error
+        return end, last, error
 
 
 def _sum(size, start, explicit: Sequence[float], slopes, implicit: Sequence[float], increments):

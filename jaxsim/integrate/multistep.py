@@ -20,7 +20,7 @@ from ..linear import ModalOperator
 from .exponential import ETDRK2, ETDRK3, Krogstad4, combine
 from .imex import IMEXRK2, IMEXRK3
 from .phi import matrix_phis, phis
-from .semilinear import AbstractSemilinearSolver, full_increment, modal_slope, scaled_by
+from .semilinear import AbstractSemilinearSolver, arrival, full_increment, modal_slope, scaled_by
 from .term import SemilinearTerm, unwrapped
 
 
@@ -99,7 +99,8 @@ class AbstractMultistep(AbstractSemilinearSolver):
             size, generator, scheme = self.weights.size, self.weights.generator, self.weights.scheme
         end, error = self.advance(scheme, size, start, history)
         estimate = None if error is None else term.from_modes(error)
-        multistep = end, estimate, modal_slope(term, t1, end)
+        end, last = arrival(term, t1, end)
+        multistep = end, estimate, last
 
         # Without the checkpoint the reverse pass would keep room for the starter's stages in every step.
         @jax.checkpoint

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..equations import Equation, is_field
-from ..spaces import Space, error_if
+from ..spaces import NoDiagonalForm, Space, error_if
 from .checkpoint import checkpointed_scan
+from .constrained import constrained
 from .exponential import Krogstad4
 from .semilinear import AbstractSemilinearSolver
 from .term import SemilinearTerm
@@ -80,10 +81,11 @@ def march(equation: Equation, u0: Any, *, dt, steps: int, t0=0.0, solver: dfx.Ab
     spaces = spaces_of(u0)
     y0 = jax.tree.map(lambda f: f.space.state(f), u0, is_leaf=is_field)
     term = SemilinearTerm(equation, spaces).for_state(y0)
-    solver = default_solver(spaces) if solver is None else solver
+    solver = default_solver(term, y0) if solver is None else solver
     check_solver(solver, equation, y0)
     if isinstance(solver, AbstractSemilinearSolver):
         solver = solver.prepare(term, dt, y0)
+    solver, y0 = constrained(solver, term, t0, y0)
     precision = jnp.finfo(jnp.result_type(*jax.tree.leaves(y0))).dtype
     every = steps if save_every is None else save_every
     meter = progress_meter(progress)
@@ -131,10 +133,12 @@ def _run(solver, term, y0, dt, t0, steps, every, block, meter):
     return trajectory, carry[2], carry[3]
 
 
-def default_solver(spaces) -> dfx.AbstractSolver:
-    """The solver that suits a space: exponential where the linear part is diagonal, explicit where it is not."""
-    diagonal = all(s.modes() is not None for s in jax.tree.leaves(spaces, is_leaf=_is_space))
-    return Krogstad4() if diagonal else dfx.Tsit5()
+def default_solver(term: SemilinearTerm, y0) -> dfx.AbstractSolver:
+    """The solver that suits an equation on a space: exponential where the linear part is diagonal, else explicit."""
+    try:
+        return Krogstad4() if term.diagonal and term.symbol(y0) is not None else dfx.Tsit5()
+    except NoDiagonalForm:
+        return dfx.Tsit5()
 
 
 def progress_meter(progress: bool) -> dfx.AbstractProgressMeter:

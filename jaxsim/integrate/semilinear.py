@@ -78,6 +78,13 @@ def modal_slope(term: SemilinearTerm, t, amplitudes):
     return None if slope is None else term.to_modes(slope)
 
 
+def arrival(term: SemilinearTerm, t, amplitudes):
+    """The amplitudes at the end of a step, made to satisfy the equation's constraint, and the nonlinear slope there."""
+    admissible = term.constrain(t, term.from_modes(amplitudes))
+    end = amplitudes if admissible is None else term.to_modes(admissible)
+    return end, modal_slope(term, t, end)
+
+
 def full_increment(generator: ModalOperator, h, amplitudes, slope):
     """`h` times the full slope, which dense output interpolates."""
     linear = generator.mv(amplitudes)

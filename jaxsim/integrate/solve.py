@@ -12,6 +12,7 @@ import numpy as np
 
 from ..equations import Equation, is_field
 from ..spaces import Fourier, Space, error_if
+from .constrained import constrained
 from .rollout import ADVICE, Diverged, all_finite, check_solver, check_state, default_solver, progress_meter, spaces_of
 from .semilinear import AbstractSemilinearSolver
 from .term import SemilinearTerm
@@ -54,7 +55,7 @@ def solve(equation: Equation, u0: Any, t1, dt=None, *, t0=0.0, saveat=None, rtol
     spaces = spaces_of(u0)
     y0 = jax.tree.map(lambda f: f.space.state(f), u0, is_leaf=is_field)
     term = SemilinearTerm(equation, spaces).for_state(y0)
-    solver = default_solver(spaces) if solver is None else solver
+    solver = default_solver(term, y0) if solver is None else solver
     check_solver(solver, equation, y0)
     if isinstance(adjoint, dfx.BacksolveAdjoint) and isinstance(solver, AbstractSemilinearSolver):
         raise ValueError("solve: BacksolveAdjoint hides the equation's split; use RecursiveCheckpointAdjoint.")
@@ -66,6 +67,7 @@ def solve(equation: Equation, u0: Any, t1, dt=None, *, t0=0.0, saveat=None, rtol
     else:
         controller = _adaptive(stepsize_controller, spaces, y0, rtol, atol, times)
         first, max_steps = dt, 16384 if max_steps is None else max_steps
+    solver, y0 = constrained(solver, term, t0, y0)
     meter = progress_meter(progress)
     t0, t1, first, save, controller = _in_precision(y0, (t0, t1, first, save, controller))
     solution = _diffeqsolve(term, solver, t0, t1, first, y0, save, controller, adjoint, max_steps, meter, throw)

@@ -54,14 +54,26 @@ class SemilinearTerm(dfx.AbstractTerm):
 
     # -- the split ---------------------------------------------------------------------------------------------------
     def nonlinear(self, t, y: State) -> State | None:
-        """$N(t, y)$, or `None` for an equation without one."""
+        """$N(t, y)$, or `None` for an equation without one.
+
+        Boundary data that are not zero make `linear` affine: what it gives for a state of zeros belongs here.
+        """
         equation, u = self._bound(t, y)
-        result = equation.nonlinear(t, u)
-        return None if result is None else self.unbind(like_state(result, u))
+        parts = [equation.nonlinear(t, u)]
+        if any(space.affine for space in jax.tree.leaves(self.space, is_leaf=_is_space)):
+            parts.append(equation.linear(self.bind(jax.tree.map(jnp.zeros_like, y), t)))
+        parts = [self.unbind(like_state(part, u)) for part in parts if part is not None]
+        return jax.tree.map(lambda *slopes: sum(slopes[1:], slopes[0]), *parts) if parts else None
+
+    def constrain(self, t, y: State) -> State | None:
+        """The state next to `y` that satisfies the equation's constraint, or `None` for one without."""
+        equation, u = self._bound(t, y)
+        admissible = equation.constrain(u)
+        return None if admissible is None else self.unbind(like_state(admissible, u))
 
     def bind(self, y: State, t=None) -> Any:
         """Fields of bare arrays, with boundary values taken at time `t`."""
-        return jax.tree.map(lambda s, a: s.bind(a, t), self._spaces(y), y, is_leaf=_is_space)
+        return jax.tree.map(lambda s, a: s.bind(a, t), self.space, y, is_leaf=_is_space)
 
     def unbind(self, u: Any) -> State:
         """Bare arrays of fields."""
@@ -69,12 +81,11 @@ class SemilinearTerm(dfx.AbstractTerm):
 
     def to_modes(self, y: State) -> State:
         """Amplitudes in the basis that diagonalizes the linear part."""
-        return jax.tree.map(lambda s, a: s.modes().to_modes(a), self._spaces(y), y, is_leaf=_is_space)
+        return jax.tree.map(lambda s, a: s.modes().to_modes(a), self._parts(), y, is_leaf=_is_space)
 
     def from_modes(self, amplitudes: State) -> State:
         """The inverse of `to_modes`."""
-        spaces = self._spaces(amplitudes)
-        return jax.tree.map(lambda s, a: s.modes().from_modes(a), spaces, amplitudes, is_leaf=_is_space)
+        return jax.tree.map(lambda s, a: s.modes().from_modes(a), self._parts(), amplitudes, is_leaf=_is_space)
 
     def for_state(self, y: State) -> "SemilinearTerm":
         """The term with its spaces padded for the degree of the equation's products."""
@@ -90,28 +101,35 @@ class SemilinearTerm(dfx.AbstractTerm):
 
         **Raises:** `ValueError` where the space has no diagonal form, or `linear` has varying coefficients.
         """
-        for space in jax.tree.leaves(self.space, is_leaf=_is_space):
-            if space.modes() is None:
-                raise ValueError(
-                    f"exponential and IMEX solvers need a diagonal form of `linear`, which {type(space).__name__} with "
-                    "these boundary conditions does not give: use a diffrax solver such as diffrax.Tsit5() or "
-                    "diffrax.Kvaerno5(), or a periodic box."
-                )
+        if not self.diagonal:
+            raise ValueError(
+                "exponential and IMEX solvers need a diagonal form of `linear`, which this space (its order, its sides "
+                "or its mesh) does not give: use a diffrax solver such as diffrax.Tsit5() or diffrax.Kvaerno5()."
+            )
         leaves = jax.tree.leaves(self.equation)
         known = not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
         with jax.ensure_compile_time_eval():
             host = _stand_ins(self.equation)
-            reference = _symbol_matrix(host, self._spaces(y), y)
+            reference = _symbol_matrix(host, self._homogeneous(), y)
             reference = [[None if e is None else np.asarray(e) for e in row] for row in reference]
         coupled, real = _pattern(reference)
-        matrix = reference if known else _symbol_matrix(_promoted(self.equation), self._spaces(y), y)
+        matrix = reference if known else _symbol_matrix(_promoted(self.equation), self._homogeneous(), y)
         if real:
             matrix = [[None if e is None else e.real for e in row] for row in matrix]
-        return _blocks(matrix) if coupled else _diagonal(matrix, self._spaces(y), y)
+        return _blocks(matrix) if coupled else _diagonal(matrix, self._parts(), y)
+
+    @property
+    def diagonal(self) -> bool:
+        """Whether the spaces diagonalize constant-coefficient operators."""
+        return all(space.modes() is not None for space in jax.tree.leaves(self._parts(), is_leaf=_is_space))
 
     # -- details -----------------------------------------------------------------------------------------------------
-    def _spaces(self, y: State):
-        return jax.tree.map(lambda s, part: jax.tree.map(lambda _: s, part), self.space, y, is_leaf=_is_space)
+    def _parts(self):
+        """The spaces of the arrays of a state."""
+        return jax.tree.map(lambda s: s.parts(), self.space, is_leaf=_is_space)
+
+    def _homogeneous(self):
+        return jax.tree.map(lambda s: s.homogeneous(), self.space, is_leaf=_is_space)
 
     def _bound(self, t, y: State):
         dtype = jnp.result_type(*jax.tree.leaves(y))
@@ -187,36 +205,37 @@ def _promoted(equation):
     return jax.tree.map(widest, equation)
 
 
-def _components(spaces, y):
-    """The flattened list of (leaf number, component index, space, component shape)."""
+def _components(parts, y):
+    """The flattened list of (leaf number, component index, component shape)."""
     listing = []
-    leaves = jax.tree.leaves(y)
-    for number, (space, leaf) in enumerate(zip(jax.tree.leaves(spaces, is_leaf=_is_space), leaves, strict=True)):
+    for number, (space, leaf) in enumerate(zip(jax.tree.leaves(parts, is_leaf=_is_space), jax.tree.leaves(y))):
         shape = leaf.shape[: leaf.ndim - space.dimension]
-        listing += [(number, index, space, shape) for index in np.ndindex(*shape)]
+        listing += [(number, index, shape) for index in np.ndindex(*shape)]
     return listing
 
 
 def _symbol_matrix(equation, spaces, y):
     """Entry (i, j) is the symbol from component j to component i, `None` where it is zero."""
-    listing = _components(spaces, y)
-    structure = jax.tree.structure(y)
-    per_leaf = {number: (space, shape) for number, _, space, shape in listing}
+    parts = jax.tree.map(lambda s: s.parts(), spaces, is_leaf=_is_space)
+    listing, structure = _components(parts, y), jax.tree.structure(y)
+    leaves = jax.tree.leaves(parts, is_leaf=_is_space)
+    shapes = {number: shape for number, _, shape in listing}
     columns = []
-    for number, index, _, _ in listing:
-        fields = [
-            space.modes().probe(shape, index) if leaf == number
-            else _silent(space.modes().probe(shape, _no_component(shape)))
-            for leaf, (space, shape) in per_leaf.items()
+    for number, index, _ in listing:
+        probes = [
+            leaves[leaf].modes().probe(shape, index) if leaf == number
+            else _silent(leaves[leaf].modes().probe(shape, _no_component(shape)))
+            for leaf, shape in shapes.items()
         ]  # fmt: skip
-        state = jax.tree.unflatten(structure, fields)
+        probes = jax.tree.unflatten(structure, probes)
+        state = jax.tree.map(lambda s, fields: s.join(fields), spaces, probes, is_leaf=_is_space)
         result = equation.linear(state)
         if result is None:
             columns.append([None] * len(listing))
             continue
-        images = jax.tree.leaves(like_state(result, state), is_leaf=is_field)
-        symbols = [image.space.modes().symbol(image) for image in images]
-        columns.append([symbols[leaf][component] for leaf, component, _, _ in listing])
+        images = jax.tree.map(lambda u: u.space.split(u), like_state(result, state), is_leaf=is_field)
+        symbols = [image.space.modes().symbol(image) for image in jax.tree.leaves(images, is_leaf=is_field)]
+        columns.append([symbols[leaf][component] for leaf, component, _ in listing])
     return [[columns[j][i] for j in range(len(listing))] for i in range(len(listing))]
 
 
@@ -242,8 +261,8 @@ def _blocks(matrix) -> Blocks:
     return Blocks(xp.stack([xp.stack(row, -1) for row in filled], -2))
 
 
-def _diagonal(matrix, spaces, y) -> Diagonal:
-    listing = _components(spaces, y)
+def _diagonal(matrix, parts, y) -> Diagonal:
+    listing = _components(parts, y)
     entries = []
     for number, leaf in enumerate(jax.tree.leaves(y)):
         own = [matrix[i][i] for i, (n, *_) in enumerate(listing) if n == number]

@@ -1,25 +1,36 @@
 """What fields are made of: one file per space."""
 
-from ._base import Modes, Space
+from ._base import Modes, NoDiagonalForm, Space
 from .boundary import Boundary, Dirichlet, Neumann, Periodic, Robin
 from .finite_difference import FiniteDifference
+from .flow_boundary import ConvectiveOutflow, FlowBoundary, FreeSlip, Inflow, MovingWall, NoSlip, Outflow
 from .fourier import Fourier
 from .function import Callables, Function
 from .interpolation import interpolate
 from .sharding import error_if, shard
+from .staggered import Staggered
 
 __all__ = [
     "Boundary",
     "Callables",
+    "ConvectiveOutflow",
     "Dirichlet",
     "FiniteDifference",
+    "FlowBoundary",
     "Fourier",
+    "FreeSlip",
     "Function",
+    "Inflow",
     "Modes",
+    "MovingWall",
     "Neumann",
+    "NoDiagonalForm",
+    "NoSlip",
+    "Outflow",
     "Periodic",
     "Robin",
     "Space",
+    "Staggered",
     "error_if",
     "interpolate",
     "shard",

@@ -14,6 +14,10 @@ from ..field import Field
 from ..grid import Grid
 
 
+class NoDiagonalForm(ValueError):
+    """An operator that the eigenvectors of a space do not diagonalize, though stock solvers can integrate it."""
+
+
 class Space(eqx.Module):
     """What a field is made of.
 
@@ -138,9 +142,34 @@ class Space(eqx.Module):
         """Zero-mean inverse of the Laplacian."""
         raise self.lacks("inverse_laplacian", "Fourier and periodic FiniteDifference spaces do")
 
-    def project(self, u: Field) -> Field:
-        """Leray projection."""
-        raise self.lacks("project", "Fourier and periodic FiniteDifference spaces do")
+    def divergence(self, u: Field) -> Field:
+        """Sum over the leading axis of the derivatives of component `a` along axis `a`."""
+        total = self.partial(u[0], 0, 1)
+        for axis in range(1, len(u)):
+            total = total + self.partial(u[axis], axis, 1)
+        return total
+
+    def curl(self, u: Field) -> Field:
+        """Curl: see `js.curl`."""
+        partial = lambda v, axis: self.partial(v, axis, 1)
+        if self.dimension == 3:
+            return self.stack([partial(u[b], a) - partial(u[a], b) for a, b in ((1, 2), (2, 0), (0, 1))])
+        return self.stack([partial(u, 1), -partial(u, 0)]) if u.shape == () else partial(u[1], 0) - partial(u[0], 1)
+
+    def advect(self, velocity: Field, u: Field) -> Field:
+        """Convective derivative of each component."""
+        total = velocity[0] * self.partial(u, 0, 1)
+        for axis in range(1, len(velocity)):
+            total = total + velocity[axis] * self.partial(u, axis, 1)
+        return total
+
+    def convection(self, u: Field) -> Field:
+        """Convection of a velocity by itself, up to a gradient: $\\omega \\times u$."""
+        return self.pointwise(_lamb_plane if self.dimension == 2 else _lamb_space, u, self.curl(u), degree=2)
+
+    def project(self, u: Field, beside: Field | None = None) -> Field:
+        """Leray projection: see `js.project`. Where it commutes with linear operators `beside` has no effect."""
+        raise self.lacks("project", "Fourier, Staggered and periodic FiniteDifference spaces do")
 
     def integral(self, u: Field) -> jax.Array:
         """Integral over the box."""
@@ -155,6 +184,18 @@ class Space(eqx.Module):
         """The field of a bare array, with boundary values taken at time `t`."""
         raise self.lacks("bind", "time integration needs a Fourier or FiniteDifference space")
 
+    def parts(self) -> Any:
+        """The spaces of the arrays of a state, structured like it."""
+        return self
+
+    def split(self, u: Field) -> Any:
+        """Fields on the `parts`."""
+        return u
+
+    def join(self, fields: Any) -> Field:
+        """The field of fields on the `parts`."""
+        return fields
+
     def for_degree(self, degree: int) -> "Space":
         """The same space, prepared for products of this polynomial degree without aliasing."""
         return self
@@ -166,6 +207,11 @@ class Space(eqx.Module):
     def cut_axes(self) -> dict[str, int]:
         """For each array in a field's data, the axis that is cut when the space has a device mesh."""
         return {}
+
+    @property
+    def affine(self) -> bool:
+        """Whether boundary data that are not zero make linear operators affine."""
+        return False
 
     def homogeneous(self) -> "Space":
         """The same space with zero boundary data, on which linear operators are linear and not affine."""
@@ -199,6 +245,14 @@ class Modes(eqx.Module):
     @abc.abstractmethod
     def from_modes(self, amplitudes: jax.Array) -> jax.Array:
         """Modal amplitudes to integrator state."""
+
+
+def _lamb_plane(u, vorticity):
+    return jnp.stack([-u[1] * vorticity, u[0] * vorticity])
+
+
+def _lamb_space(u, vorticity):
+    return jnp.cross(vorticity, u, axis=0)
 
 
 def multiply(factor, array):
@@ -244,9 +298,9 @@ def complex_dtype(dtype) -> np.dtype:
     return np.dtype(np.complex64 if real_dtype(dtype) == np.float32 else np.complex128)
 
 
-def nodal_shape_error(space: Space, shape, grid: Grid) -> ValueError:
-    """The error for nodal values that do not end in the grid's shape."""
+def nodal_shape_error(space: Space, shape, nodes: tuple[int, ...]) -> ValueError:
+    """The error for nodal values that do not end in the shape of the nodes."""
     return ValueError(
-        f"{type(space).__name__}: nodal values need shape (..., {', '.join(map(str, grid.shape))}), "
-        f"got {tuple(shape)}; one value per node of {grid}, {math.prod(grid.shape)} in all."
+        f"{type(space).__name__}: nodal values need shape (..., {', '.join(map(str, nodes))}), "
+        f"got {tuple(shape)}; one value per node, {math.prod(nodes)} in all."
     )

@@ -10,8 +10,8 @@ from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 
 from . import _differences, _stencils, _walls
+from ._axis import Axis
 from ._walls import Trace
-from .boundary import Periodic
 from .sharding import map_shards, slab_spec
 
 
@@ -31,7 +31,7 @@ def check(mesh: Mesh, shape: tuple[int, ...], order: int) -> None:
         )
 
 
-def difference(mesh: Mesh, values, axis: int, dimension: int, derivative: int, order: int, spacing: float,
+def difference(mesh: Mesh, values, axis: int, dimension: int, derivative: int, order: int, nodes: Axis,
                sides: tuple[Trace, Trace]):  # fmt: skip
     """As `_differences.difference`, along a spatial axis of values cut along the first one."""
     first = values.ndim - dimension
@@ -44,14 +44,14 @@ def difference(mesh: Mesh, values, axis: int, dimension: int, derivative: int, o
     def local(block, *leaves):
         known = jax.tree.unflatten(structure, leaves)
         if axis > 0:
-            return _differences.difference(block, along, derivative, order, spacing, known)
+            return _differences.difference(block, along, derivative, order, nodes, known)
         lower, upper = _neighbors(mesh, block, along, width)
-        if not isinstance(known[0], Periodic):
-            ghosts = _walls.ends(block, along, width, known, order, spacing)
+        if not nodes.periodic:
+            ghosts = _walls.ends(block, along, width, known, order, nodes)
             place = lax.axis_index(mesh.axis_names[0])
             lower = jnp.where(place == 0, ghosts[0], lower)
             upper = jnp.where(place == mesh.size - 1, ghosts[1], upper)
-        return _differences.central(lower, block, upper, along, derivative, order, spacing)
+        return _differences.central(lower, block, upper, along, derivative, order, nodes.spacing)
 
     # Wall values of other axes are cut like the nodes beside them, those of the first axis are everywhere.
     cut = [slab if axis > 0 and leaf.ndim == values.ndim else PartitionSpec() for leaf in leaves]

@@ -1,7 +1,7 @@
 """Finite-difference weights, computed once on the host in rational arithmetic and rounded at the end.
 
-Lengths are in units of the grid spacing. Near a wall the face is at 0, nodes lie inside at 1/2, 3/2, ...,
-ghost nodes outside at -1/2, -3/2, ...
+Lengths are in units of the (mean) cell width, and near a wall they are distances from it: nodes lie inside at
+positive ones (1/2, 3/2, ... between equal cells), ghost nodes outside at negative ones.
 """
 
 import functools
@@ -95,17 +95,19 @@ class Closure(NamedTuple):
 
 
 @functools.cache
-def closure(nodes: int, ghosts: int) -> Closure:
-    """The closure of `ghosts` ghost nodes by `nodes` nodes."""
-    inside = [Fraction(2 * i + 1, 2) for i in range(nodes)]
+def closure(inside: tuple, outside: tuple) -> Closure:
+    """The closure of ghost nodes at distances `outside` by nodes at distances `inside`."""
+    inside = tuple(Fraction(x) for x in inside)
     bubble = lambda x: math.prod((x - y for y in inside), start=Fraction(1))
+    slope = sum(math.prod((-y for j, y in enumerate(inside) if j != i), start=Fraction(1)) for i in range(len(inside)))
     array = lambda rows: np.array([[float(w) for w in row] for row in rows])
-    outside = [-x for x in (Fraction(2 * i + 1, 2) for i in range(ghosts))]
     return Closure(
         nodes=array(weights(inside, x, 0) for x in outside),
-        bubble=np.array([float(bubble(x)) for x in outside]),
+        bubble=np.array([float(bubble(Fraction(x))) for x in outside]),
         face=array([weights(inside, 0, 0)])[0],
-        slope=-array([weights(inside, 0, 1) if nodes > 1 else [0]])[0],
+        slope=-array([weights(inside, 0, 1) if len(inside) > 1 else [0]])[0],
         bubble_face=float(bubble(Fraction(0))),
-        bubble_slope=float(bubble(Fraction(0)) * sum(1 / x for x in inside)),
+        bubble_slope=-float(slope),
     )
+
+

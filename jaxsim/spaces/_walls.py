@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ..grid import Grid
 from . import _stencils
+from ._axis import Axis
 from ._base import real_dtype
 from .boundary import Boundary, Dirichlet, Periodic, is_concrete, same_kind
 
@@ -26,9 +26,14 @@ def map_walls(function: Callable[[int, int], Trace], periodic: tuple[bool, ...])
     return tuple(closed if p else (function(axis, 0), function(axis, 1)) for axis, p in enumerate(periodic))
 
 
-def face_shape(grid: Grid, axis: int) -> tuple[int, ...]:
-    """The grid's shape with one axis of size one."""
-    return tuple(1 if a == axis else n for a, n in enumerate(grid.shape))
+def unknown(periodic: tuple[bool, ...]) -> Traces | None:
+    """Traces of a field of which nothing is known at the walls."""
+    return None if all(periodic) else map_walls(lambda axis, end: None, periodic)
+
+
+def face_shape(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    """A nodal shape with one axis of size one."""
+    return tuple(1 if a == axis else n for a, n in enumerate(shape))
 
 
 def face_coordinates(space, axis: int, end: int) -> tuple:
@@ -60,10 +65,10 @@ def resolve(space, axis: int, end: int, shape: tuple[int, ...], dtype) -> Bounda
         value = jnp.asarray(value(t, *(jnp.squeeze(x, axis) for x in points)))
     if jnp.iscomplexobj(value) and not jnp.issubdtype(dtype, jnp.complexfloating):
         raise TypeError("FiniteDifference: a complex boundary value on a space of real fields; use real=False.")
-    side = space.grid.shape[:axis] + space.grid.shape[axis + 1 :]
+    side = space.shape[:axis] + space.shape[axis + 1 :]
     target = (*components, *side)
     try:
-        value = jnp.broadcast_to(value.astype(dtype), target)
+        value = jnp.broadcast_to(jnp.asarray(0.0 if value is None else value).astype(dtype), target)
     except ValueError:
         raise ValueError(
             f"{type(condition).__name__}: the boundary value of axis {axis} has shape {value.shape}, which "
@@ -108,23 +113,35 @@ def product(u: Traces, v: Traces) -> Traces:
     return tuple(tuple(one(a, b) for a, b in zip(p, q)) for p, q in zip(u, v))
 
 
-def ends(values, along: int, depth: int, sides: tuple[Trace, Trace], order: int, spacing: float):
+def ends(values, along: int, depth: int, sides: tuple[Trace, Trace], order: int, axis: Axis):
     """`depth` more values for either end of one axis: those around the period, or ghosts."""
-    if not isinstance(sides[0], Periodic):
-        return tuple(_ghosts(values, along, depth, sides[end], order, spacing, end) for end in (0, 1))
+    if not axis.periodic:
+        return tuple(ghosts(values, along, depth, sides[end], order, axis, end) for end in (0, 1))
     count = values.shape[along]
     lower = lax.slice_in_dim(values, count - depth, count, axis=along)
     return lower, lax.slice_in_dim(values, 0, depth, axis=along)
 
 
-def _ghosts(values, along: int, depth: int, trace: Trace, order: int, spacing: float, end: int):
-    count, kept = values.shape[along], closing_nodes(trace, order)
+def with_walls(values, along: int, sides: tuple[Trace, Trace], order: int, axis: Axis):
+    """Nodal values with those on the walls of an axis whose nodes lie on faces and leave the walls out."""
+    parts = [values]
+    if axis.gaps[0] == 1 and not axis.periodic:
+        parts.insert(0, ghosts(values, along, 1, sides[0], order, axis, 0))
+    if axis.gaps[1] == 1 and not axis.periodic:
+        parts.append(ghosts(values, along, 1, sides[1], order, axis, 1))
+    return jnp.concatenate(parts, along) if len(parts) > 1 else values
+
+
+def ghosts(values, along: int, depth: int, trace: Trace, order: int, axis: Axis, end: int):
+    """`depth` ghost values beyond one end of an axis, in ascending order."""
+    trace = None if isinstance(trace, Dirichlet) and axis.gaps[end] == 0 else trace  # the node on the wall knows
+    count, kept = values.shape[along], closing_nodes(trace, order, axis.gaps[end] == 0)
     inside = (
         lax.slice_in_dim(values, 0, kept, axis=along)
         if end == 0
         else (lax.slice_in_dim(values, count - kept, count, axis=along))
     )
-    closure, vector = _stencils.closure(kept, depth), None
+    closure, vector = _stencils.closure(axis.inside(end, kept), axis.outside(end, depth)), None
     matrix = closure.nodes
     if trace is not None:
         a, b = trace.coefficients()
@@ -133,25 +150,28 @@ def _ghosts(values, along: int, depth: int, trace: Trace, order: int, spacing: f
         else:
             cast = lambda x: jnp.asarray(x, real_dtype(values.dtype))
             a, b, closure = cast(a), cast(b), _stencils.Closure(*map(cast, closure))
-        matrix, vector = closure.matrices(a, b / spacing)
+        matrix, vector = closure.matrices(a, b / axis.spacing)
     # Closures count from the wall inward and outward; arrays ascend along the axis.
     flip = slice(None, None, -1)
     matrix = matrix[flip] if end == 0 else matrix[:, flip]
     matrix = jnp.asarray(matrix, values.dtype)
-    ghosts = jnp.moveaxis(jnp.tensordot(matrix, inside, ((1,), (along,)), precision=lax.Precision.HIGHEST), 0, along)
+    outside = jnp.moveaxis(jnp.tensordot(matrix, inside, ((1,), (along,)), precision=lax.Precision.HIGHEST), 0, along)
     if vector is None:
-        return ghosts
+        return outside
     vector = jnp.asarray(vector[flip] if end == 0 else vector, values.dtype)
-    return ghosts + vector.reshape((-1,) + (1,) * (values.ndim - 1 - along)) * trace.value
+    return outside + vector.reshape((-1,) + (1,) * (values.ndim - 1 - along)) * trace.value
 
 
-def closing_nodes(trace: Trace, order: int) -> int:
+def closing_nodes(trace: Trace, order: int, on_wall: bool = False) -> int:
     """How many nodes the polynomial at a wall goes through.
 
     A derivative at the wall is one order less accurate than a value, which one more node makes up for; at
-    second order the mirror image has that accuracy by symmetry. With these numbers the spectrum of the second
-    derivative lies in the closed left half plane for every mixture of conditions (measured).
+    second order the mirror image has that accuracy by symmetry, and takes the node on the wall beside it. With
+    these numbers the spectrum of the second derivative lies in the closed left half plane for every mixture of
+    conditions (measured).
     """
     if trace is None:
         return order + 1
-    return order - 1 if isinstance(trace, Dirichlet) or order == 2 else order
+    if isinstance(trace, Dirichlet) or order == 2:
+        return order - 1 + on_wall
+    return order

@@ -7,31 +7,41 @@ from jax import lax
 from ._base import real_dtype
 
 
-def windows(points, first: float, spacing: float, count: int, width: int, periodic: bool):
+def windows(points, nodes: np.ndarray, spacing: float | None, width: int, periodic: bool):
     """The `width` nodes nearest to each point and their Lagrange weights.
 
     **Arguments:**
 
     - `points`: array of shape `(points,)`, NumPy or JAX; the results are of the same kind.
-    - `first`, `spacing`, `count`: the nodes of the axis.
+    - `nodes`: coordinates of the nodes of the axis.
+    - `spacing`: their distance, or `None` where it varies.
     - `width`: nodes per window, an even number; next to a wall windows are one-sided.
 
     **Returns:** node numbers and weights, both `(points, width)`.
     """
-    xp = np if isinstance(points, np.ndarray) else jnp
-    position = (points - first) / spacing
-    start = xp.floor(position) - (width // 2 - 1)
-    if not periodic:
-        start = xp.clip(start, 0, count - width)
-    local = (position - start)[:, None]
-    start = start.astype(int) if xp is np else start.astype(jnp.int32)
-    nodes = start[:, None] + xp.arange(width, dtype=start.dtype)
-    weights = []
-    for j in range(width):
-        others = [i for i in range(width) if i != j]
-        factors = [(local[:, 0] - i) / (j - i) for i in others]
-        weights.append(_product(factors))
-    return nodes % count, xp.stack(weights, -1)
+    xp, count = np if isinstance(points, np.ndarray) else jnp, len(nodes)
+    if spacing is None:
+        before = xp.searchsorted(xp.asarray(nodes, points.dtype), points, side="right") - 1
+    else:
+        position = (points - nodes[0]) / spacing
+        before = xp.floor(position)
+    start = before - (width // 2 - 1)
+    start = start if periodic else xp.clip(start, 0, count - width)
+    whole = start.astype(int) if xp is np else start.astype(jnp.int32)
+    numbers = whole[:, None] + xp.arange(width, dtype=whole.dtype)
+    if spacing is None:
+        abscissas = [xp.asarray(nodes, points.dtype)[numbers[:, j]] for j in range(width)]
+        return numbers, _lagrange(points, abscissas, xp)
+    return numbers % count, _lagrange(position - start, list(range(width)), xp)
+
+
+def _lagrange(points, nodes: list, xp):
+    """Weights at the points of the polynomials through nodes, `(points, width)`."""
+    rows = []
+    for j, own in enumerate(nodes):
+        others = [x for i, x in enumerate(nodes) if i != j]
+        rows.append(_product([(points - x) / (own - x) for x in others]))
+    return xp.stack(rows, -1)
 
 
 def resample(values, axis: int, nodes: np.ndarray, weights: np.ndarray):

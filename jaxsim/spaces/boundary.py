@@ -20,18 +20,21 @@ class _Law(eqx.Module):
 
 
 def _leaf(value: Any) -> Any:
-    """Numbers and arrays as inexact arrays; functions as modules."""
+    """Numbers and arrays as inexact arrays, functions as modules; the plain number zero as `None`, known to be zero."""
+    if value is None or (isinstance(value, (int, float)) and value == 0):
+        return None
     if callable(value):
         return _Law(value) if jax.tree_util.all_leaves([value]) else value
     array = jnp.asarray(value)
     return array if jnp.issubdtype(array.dtype, jnp.inexact) else array.astype(jnp.result_type(float))
 
 
-def _number(value: Any) -> jax.Array:
-    array = _leaf(value)
-    if callable(array) or array.ndim:
+def _number(value: Any) -> Any:
+    if isinstance(value, (int, float)):
+        return float(value)  # no array: known to `eqx.filter_jit`, so that eigenvectors are found once
+    if callable(value) or jnp.ndim(value):
         raise ValueError(f"Robin: `a` and `b` must be numbers, uniform over the side; got {value!r}.")
-    return array
+    return jnp.asarray(value, jnp.result_type(float, value))
 
 
 class Boundary(eqx.Module):
@@ -66,7 +69,7 @@ class Dirichlet(Boundary):
         the side's points (arrays of shape `side`).
     """
 
-    value: Any = eqx.field(converter=_leaf, default=0.0)
+    value: Any = eqx.field(converter=_leaf, default=None)
 
     def coefficients(self):
         return 1.0, 0.0
@@ -86,7 +89,7 @@ class Neumann(Boundary):
     - `value`: $g$, as for [`Dirichlet`][jaxsim.Dirichlet]; in units of $u$ per length.
     """
 
-    value: Any = eqx.field(converter=_leaf, default=0.0)
+    value: Any = eqx.field(converter=_leaf, default=None)
 
     def coefficients(self):
         return 0.0, 1.0
@@ -100,7 +103,8 @@ class Robin(Boundary):
 
     **Arguments:**
 
-    - `a`, `b`: numbers, not both zero. With $a b < 0$ the wall feeds the field, and may destabilize it.
+    - `a`, `b`: numbers, not both zero. With $a b < 0$ the wall feeds the field, and may destabilize it. To
+        differentiate them give arrays.
     - `value`: $g$, as for [`Dirichlet`][jaxsim.Dirichlet].
 
     **Raises:** `ValueError` where `a` and `b` are both zero.
@@ -108,7 +112,7 @@ class Robin(Boundary):
 
     a: Any = eqx.field(converter=_number)
     b: Any = eqx.field(converter=_number)
-    value: Any = eqx.field(converter=_leaf, default=0.0)
+    value: Any = eqx.field(converter=_leaf, default=None)
 
     def __check_init__(self):
         if is_concrete(self.a, self.b) and not np.any(np.asarray(self.a)) and not np.any(np.asarray(self.b)):

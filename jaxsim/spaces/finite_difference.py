@@ -1,21 +1,22 @@
 """Fields made of values on a grid, differentiated by finite differences."""
 
 import dataclasses
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jax.sharding import Mesh
 
 from ..field import Field, is_uniform
 from ..grid import Grid
 from . import _differences, _halo, _stencils, _walls
-from ._base import Modes, Space, complex_dtype, nodal_shape_error, real_dtype
+from ._axis import Axis, axis_of
+from ._base import Space, complex_dtype, nodal_shape_error, real_dtype
+from ._bases import axis_basis
+from ._modes import FiniteDifferenceModes, Nodal, modal_partial, over_total, varying_error
 from ._walls import Trace, Traces
 from ._windows import at_points, windows
 from .boundary import Dirichlet, Neumann, Periodic, is_concrete, per_side
@@ -23,25 +24,14 @@ from .boundary import Dirichlet, Neumann, Periodic, is_concrete, per_side
 _ORDERS = (2, 4, 6, 8)
 
 
-class _Nodal(eqx.Module):
-    """What a finite-difference field holds.
-
-    `values` are nodal values, `(*components, *grid.shape)`; or, in a probe of `FiniteDifferenceModes`
-    (`modal`), Fourier amplitudes. `traces` is what is known of the field at each wall, `None` for the
-    conditions of the space.
-    """
-
-    values: jax.Array | np.ndarray
-    traces: Traces | None = None
-    modal: bool = eqx.field(static=True, default=False)
-
-
 class FiniteDifference(Space):
     """Values on a grid with central differences of order 2, 4, 6 or 8, between walls or on periodic boxes.
 
     The nodes of a periodic axis are `lower + i * spacing`, as in `Fourier`; those of an axis between walls
-    are the centers of its cells, `lower + (i + 1/2) * spacing`. Either way there are `grid.shape` of them,
-    and the walls lie half a spacing outside the last nodes.
+    are the centers of its cells, `lower + (i + 1/2) * spacing`, and the walls lie half a spacing outside the
+    last nodes. `faces` chooses otherwise: nodes on the faces of the cells, among them a wall itself unless a
+    `Dirichlet` condition says what is there; or the centers of the cells of a periodic axis. `space.shape`
+    counts them. Stretched axes (see `js.Grid`) are for axes between walls.
 
     Derivatives of any order are central differences (Fornberg 1988) of order $p$ = `order`. At a wall they
     reach for ghost nodes, on the polynomial through the nearest nodes that satisfies the condition at the
@@ -70,6 +60,8 @@ class FiniteDifference(Space):
         sides or a pair `(lower, upper)`; conditions are `js.Periodic()`, `js.Dirichlet(value)`,
         `js.Neumann(value)` and `js.Robin(a, b, value)`. Periodic when left out.
     - `order`: 2, 4, 6 or 8. Every axis needs at least `order + 1` nodes.
+    - `faces`: for each axis, whether its nodes lie on the faces of the cells; those of periodic axes when left
+        out.
     - `real`: `False` for complex-valued fields.
     - `mesh`: a `jax.sharding.Mesh` with one axis, over which nodal values are cut into slabs along the first
         spatial axis; neighbors exchange the nodes that a stencil reaches. Such a space has no diagonal form.
@@ -86,26 +78,32 @@ class FiniteDifference(Space):
     order: int = eqx.field(static=True)
     real: bool = eqx.field(static=True)
     mesh: Mesh | None = eqx.field(static=True)
+    faces: tuple[bool, ...] = eqx.field(static=True)
     time: Any
 
     def __init__(self, grid: Grid, boundary: Any = None, order: int = 2, real: bool = True,
-                 mesh: Mesh | None = None, time: Any = None):  # fmt: skip
+                 mesh: Mesh | None = None, faces: Sequence[bool] | None = None, time: Any = None):  # fmt: skip
         if not isinstance(grid, Grid):
             raise TypeError(f"FiniteDifference needs a Grid, as in js.FiniteDifference(js.Grid(64)); got {grid!r}.")
         if order not in _ORDERS:
             raise ValueError(f"FiniteDifference: `order` is 2, 4, 6 or 8, got {order}.")
-        if min(grid.shape) < order + 1:
-            raise ValueError(
-                f"FiniteDifference: order {order} needs {order + 1} nodes on every axis, got {grid.shape}."
-            )
-        if mesh is not None:
-            _halo.check(mesh, grid.shape, order)
         self.grid = grid
         self.boundary = per_side(boundary, grid.dimension)
         self.order = order
         self.real = real
         self.mesh = mesh
+        self.faces = self.periodic if faces is None else tuple(bool(f) for f in faces)
         self.time = None if time is None else jnp.asarray(time)
+        if len(self.faces) != grid.dimension:
+            raise ValueError(f"FiniteDifference: `faces` needs one entry per axis ({grid.dimension}), got {faces}.")
+        if any(p and s is not None for p, s in zip(self.periodic, grid.stretching)):
+            raise ValueError("FiniteDifference: a periodic axis has equal cells; stretch axes between walls.")
+        if min(self.shape) < order + 1:
+            raise ValueError(
+                f"FiniteDifference: order {order} needs {order + 1} nodes on every axis, got {self.shape}."
+            )
+        if mesh is not None:
+            _halo.check(mesh, self.shape, order)
 
     # -- shapes ----------------------------------------------------------------------------------------------
     @property
@@ -117,23 +115,32 @@ class FiniteDifference(Space):
         """Whether each axis is periodic."""
         return tuple(isinstance(lower, Periodic) for lower, _ in self.boundary)
 
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """Where the nodes of each axis lie."""
+        return tuple(axis_of(self.grid, a, self.boundary[a], self.faces[a]) for a in range(self.dimension))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of nodes along each axis: `grid.shape`, except for axes between walls with nodes on faces."""
+        return tuple(axis.count for axis in self.axes)
+
     def nodes(self, axis: int) -> np.ndarray:
         """Coordinates of the nodes along one axis, in float64 on the host."""
-        offset = 0.0 if self.periodic[axis] else 0.5
-        return self.grid.lower[axis] + (np.arange(self.grid.shape[axis]) + offset) * self.grid.spacing[axis]
+        return self.grid.lower[axis] + self.grid.spacing[axis] * self.axes[axis].nodes()
 
     def coordinates(self) -> tuple[jax.Array, ...]:
-        """Coordinates of the nodes: one array of the grid's shape per axis."""
+        """Coordinates of the nodes: one array of the space's shape per axis."""
         axes = [self.nodes(axis) for axis in range(self.dimension)]
         return tuple(jnp.asarray(x) for x in np.meshgrid(*axes, indexing="ij"))
 
     # -- making and reading fields ---------------------------------------------------------------------------
     def field(self, source) -> Field:
-        values = _assemble(source(*self.coordinates()) if callable(source) else source, self.grid.shape)
-        if callable(source) and values.shape[-self.dimension :] != self.grid.shape:
-            values = jnp.broadcast_to(values, np.broadcast_shapes(values.shape, self.grid.shape))
+        values = _assemble(source(*self.coordinates()) if callable(source) else source, self.shape)
+        if callable(source) and values.shape[-self.dimension :] != self.shape:
+            values = jnp.broadcast_to(values, np.broadcast_shapes(values.shape, self.shape))
         self._check_nodal(values)
-        return Field(self, _Nodal(self._inexact(values)))
+        return Field(self, Nodal(self._inexact(values)))
 
     def sample(self, function: Callable, t) -> Field:
         u = self.field(lambda *x: function(t, *x))
@@ -141,18 +148,18 @@ class FiniteDifference(Space):
             return u
         faces = _walls.map_walls(
             lambda axis, end: _walls.face_values(
-                lambda *x: self._inexact(_assemble(function(t, *x), _walls.face_shape(self.grid, axis))),
+                lambda *x: self._inexact(_assemble(function(t, *x), _walls.face_shape(self.shape, axis))),
                 _walls.face_coordinates(self, axis, end),
                 u.shape,
-                _walls.face_shape(self.grid, axis),
+                _walls.face_shape(self.shape, axis),
             ),
             self.periodic,
         )
-        return Field(self, _Nodal(u.data.values, faces))
+        return Field(self, Nodal(u.data.values, faces))
 
     def values(self, u: Field) -> jax.Array:
         if u.data.modal:
-            raise _varying_error()
+            raise varying_error()
         return u.data.values
 
     def components(self, u: Field) -> tuple[int, ...]:
@@ -164,22 +171,19 @@ class FiniteDifference(Space):
     def lift(self, u: Field, other: Any) -> Field:
         if isinstance(other, Field):
             super().lift(u, other)
-            if other.space.periodic != self.periodic:
-                raise ValueError(
-                    "fields live on different nodes, one periodic and one walled on some axis: move one "
-                    "with `js.interpolate(u, space)`."
-                )
+            if other.space.axes != self.axes:
+                raise ValueError("fields live on different nodes: move one with `js.interpolate(u, space)`.")
             return other
         array = self._inexact(jnp.asarray(other)).astype(u.dtype)
-        values = jnp.broadcast_to(array, np.broadcast_shapes(array.shape, self.grid.shape))
+        values = jnp.broadcast_to(array, np.broadcast_shapes(array.shape, self.shape))
         if not is_uniform(array, self.dimension):
-            return Field(self, _Nodal(values, self._unknown()))
+            return Field(self, Nodal(values, _walls.unknown(self.periodic)))
         known = None if all(self.periodic) else _walls.constant(array, values.shape, self._traces(u))
-        return Field(self, _Nodal(values, known))
+        return Field(self, Nodal(values, known))
 
     def _check_nodal(self, values):
-        if values.shape[max(values.ndim - self.dimension, 0) :] != self.grid.shape:
-            raise nodal_shape_error(self, values.shape, self.grid)
+        if values.shape[max(values.ndim - self.dimension, 0) :] != self.shape:
+            raise nodal_shape_error(self, values.shape, self.shape)
 
     def _inexact(self, values: jax.Array) -> jax.Array:
         if not jnp.issubdtype(values.dtype, jnp.inexact):
@@ -212,8 +216,8 @@ class FiniteDifference(Space):
 
     def windows(self, points, axis: int):
         """Nodes near points of one axis and their interpolation weights, both `(points, order)`."""
-        first, count = float(self.nodes(axis)[0]), self.grid.shape[axis]
-        return windows(points, first, self.grid.spacing[axis], count, self.order, self.periodic[axis])
+        spacing = None if self.axes[axis].positions else self.grid.spacing[axis]
+        return windows(points, self.nodes(axis), spacing, self.order, self.periodic[axis])
 
     def _outside(self, points):
         outside = False
@@ -230,35 +234,38 @@ class FiniteDifference(Space):
     def linear(self, function: Callable, *fields: Field) -> Field:
         modal = fields[0].data.modal
         if any(u.data.modal != modal for u in fields):
-            raise _varying_error()
+            raise varying_error()
         values = function(*(u.data.values for u in fields))
         if all(self.periodic):
-            return Field(self, _Nodal(values, modal=modal))
-        return Field(self, _Nodal(values, _walls.combine(function, [self._traces(u) for u in fields])))
+            return Field(self, Nodal(values, modal=modal))
+        if modal:
+            known = all(u.data.traces is None for u in fields)
+            return Field(self, Nodal(values, None if known else _walls.unknown(self.periodic), modal=True))
+        return Field(self, Nodal(values, _walls.combine(function, [self._traces(u) for u in fields])))
 
     def multiply(self, u: Field, v: Field) -> Field:
         values = self.values(u) * self.values(v)
         known = None if all(self.periodic) else _walls.product(self._traces(u), self._traces(v))
-        return Field(self, _Nodal(values, known))
+        return Field(self, Nodal(values, known))
 
     def pointwise(self, function: Callable, *fields: Field, degree: int = 2) -> Field:
-        return Field(self, _Nodal(function(*(self.values(u) for u in fields)), self._unknown()))
+        return Field(self, Nodal(function(*(self.values(u) for u in fields)), _walls.unknown(self.periodic)))
 
     # -- calculus --------------------------------------------------------------------------------------------
     def partial(self, u: Field, axis: int, order: int) -> Field:
         axis = self.grid.axis(axis)
         width = _stencils.half_width(order, self.order)
-        if self.grid.shape[axis] < 2 * width + 1:
+        if self.shape[axis] < 2 * width + 1:
             raise ValueError(
                 f"partial: derivative {order} of order {self.order} needs {2 * width + 1} nodes on its axis; "
-                f"got {self.grid.shape[axis]}."
+                f"got {self.shape[axis]}."
             )
         if u.data.modal:
-            return Field(self, _Nodal(_times(u.data.values, self._symbol(axis, order)), modal=True))
-        sides = _trace(u, axis, 0), _trace(u, axis, 1)
+            return Field(self, modal_partial(u, axis, order))
+        sides = self.trace(u, axis, 0), self.trace(u, axis, 1)
         return Field(
             self,
-            _Nodal(self._difference(u.data.values, axis, order, sides), self._slopes(sides, axis, order)),
+            Nodal(self._difference(u.data.values, axis, order, sides), self._slopes(sides, axis, order)),
         )
 
     def laplacian(self, u: Field) -> Field:
@@ -267,56 +274,69 @@ class FiniteDifference(Space):
             if u.data.modal
             else Field(
                 self,
-                _Nodal(
+                Nodal(
                     sum(self.partial(u, axis, 2).data.values for axis in range(self.dimension)),
-                    self._unknown(),
+                    _walls.unknown(self.periodic),
                 ),
             )
         )
 
     def inverse_laplacian(self, u: Field) -> Field:
-        self._needs_periodic("inverse_laplacian")
-        squares = [self._symbol(axis, 2) for axis in range(self.dimension)]
+        modes = self.modes()
+        if modes is None:
+            raise self.lacks("inverse_laplacian", "these sides have no diagonal form; jaxsim.linear has Krylov solvers")
+        symbols = [modes.eigenvalues(axis, 2) for axis in range(self.dimension)]
+        return self._through_modes(lambda amplitudes: over_total(amplitudes, symbols), u)
 
-        def solve(modes):
-            xp, dtype = _home(modes), real_dtype(modes.dtype)
-            total = sum(xp.asarray(s, dtype) for s in squares)
-            return modes * xp.where(total == 0, 0, 1 / xp.where(total == 0, 1, total))
+    def project(self, u: Field, beside: Field | None = None) -> Field:
+        modes = self.modes()
+        if modes is None or not all(self.periodic):
+            raise self.lacks("project", "it needs a periodic box and no mesh; flows between walls live on js.Staggered")
+        symbols = [modes.eigenvalues(axis, 1).imag for axis in range(self.dimension)]
 
-        return self._through_modes(solve, u)
-
-    def project(self, u: Field) -> Field:
-        self._needs_periodic("project")
-        symbols = [self._symbol(axis, 1).imag for axis in range(self.dimension)]
-
-        def project(modes):
-            xp, dtype = _home(modes), real_dtype(modes.dtype)
-            waves = [xp.asarray(s, dtype) for s in symbols]
-            total = sum(k * k for k in waves)
-            divergence = sum(k * modes[i] for i, k in enumerate(waves))
-            potential = xp.where(total == 0, 0, 1 / xp.where(total == 0, 1, total)) * divergence
-            return modes - xp.stack([k * potential for k in waves])
+        def project(amplitudes):
+            waves = [jnp.asarray(s, real_dtype(amplitudes.dtype)) for s in symbols]
+            divergence = sum(k * amplitudes[i] for i, k in enumerate(waves))
+            potential = over_total(divergence, [k * k for k in waves])
+            return amplitudes - jnp.stack([k * potential for k in waves])
 
         return self._through_modes(project, u)
 
     def integral(self, u: Field) -> jax.Array:
-        """Sum over the nodes times the volume of a cell.
+        """Sum over the nodes times the volumes of their cells.
 
         On periodic axes that is the trapezoidal rule, spectrally accurate for smooth fields; between walls
-        the midpoint rule, of second order whatever the order of the space.
+        the midpoint rule (nodes at centers) or the trapezoidal rule (nodes on faces, with what is known at the
+        walls), of second order whatever the order of the space.
         """
-        return math.prod(self.grid.spacing) * jnp.sum(self.values(u), tuple(range(-self.dimension, 0)))
+        values = self.values(u)
+        for a, axis in enumerate(self.axes):
+            along, sides = values.ndim - self.dimension + a, (self.trace(u, a, 0), self.trace(u, a, 1))
+            values = _walls.with_walls(values, along, sides, self.order, axis)
+            weights = jnp.asarray(axis.volumes() * self.grid.spacing[a], real_dtype(values.dtype))
+            values = jnp.sum(values * weights.reshape((-1,) + (1,) * (values.ndim - 1 - along)), along, keepdims=True)
+        return values.reshape(u.shape)
 
     def _difference(self, values, axis: int, derivative: int, sides: tuple[Trace, Trace]):
-        spacing = self.grid.spacing[axis]
+        nodes = self.axes[axis]
         if self.mesh is not None:
-            return _halo.difference(self.mesh, values, axis, self.dimension, derivative, self.order, spacing, sides)
+            return _halo.difference(self.mesh, values, axis, self.dimension, derivative, self.order, nodes, sides)
         along = values.ndim - self.dimension + axis
-        return _differences.difference(values, along, derivative, self.order, spacing, sides)
+        return _differences.difference(values, along, derivative, self.order, nodes, sides)
+
+    def trace(self, u: Field, axis: int, end: int) -> Trace:
+        """What is known of a field at one wall, 0 the lower; `None` where nothing is."""
+        if u.data.traces is not None:
+            return u.data.traces[axis][end]
+        return _walls.resolve(u.space, axis, end, u.data.values.shape, u.data.values.dtype)
+
+    def derived(self, values: jax.Array) -> Field:
+        """A field of nodal values of which nothing is known at the walls."""
+        return Field(self, Nodal(values, _walls.unknown(self.periodic)))
 
     def _traces(self, u: Field) -> Traces:
         """What is known of a field at each wall; for a field that has the conditions of its space, those."""
-        return _walls.map_walls(lambda axis, end: _trace(u, axis, end), self.periodic)
+        return _walls.map_walls(lambda axis, end: self.trace(u, axis, end), self.periodic)
 
     def _slopes(self, sides: tuple[Trace, Trace], axis: int, order: int) -> Traces | None:
         """What is known of a derivative: its values at Neumann walls that it crosses."""
@@ -325,11 +345,8 @@ class FiniteDifference(Space):
             return Dirichlet(sign * condition.value) if isinstance(condition, Neumann) and order == 1 else None
 
         known = slope(sides[0], -1), slope(sides[1], 1)
-        unknown = self._unknown()
+        unknown = _walls.unknown(self.periodic)
         return unknown and tuple(known if a == axis and not p else unknown[a] for a, p in enumerate(self.periodic))
-
-    def _unknown(self) -> Traces | None:
-        return None if all(self.periodic) else _walls.map_walls(lambda axis, end: None, self.periodic)
 
     # -- for integrators -------------------------------------------------------------------------------------
     def state(self, u: Field) -> jax.Array:
@@ -341,82 +358,37 @@ class FiniteDifference(Space):
         A trajectory with a leading time axis goes with an array of as many times.
         """
         self._check_nodal(state)
-        moving = any(callable(c.value) for pair in self.boundary for c in pair if not isinstance(c, Periodic))
-        space = dataclasses.replace(self, time=t) if moving and t is not None else self
-        return Field(space, _Nodal(state))
+        space = dataclasses.replace(self, time=t) if self.moving and t is not None else self
+        return Field(space, Nodal(state))
 
     def cut_axes(self) -> dict[str, int]:
         return {"values": -self.dimension}
 
     def homogeneous(self) -> "FiniteDifference":
-        boundary = tuple(tuple(c.with_value(0.0) for c in pair) for pair in self.boundary)
+        boundary = tuple(tuple(c.with_value(None) for c in pair) for pair in self.boundary)
         return dataclasses.replace(self, boundary=boundary, time=None)
 
     def modes(self) -> "FiniteDifferenceModes | None":
-        return FiniteDifferenceModes(self) if all(self.periodic) and self.mesh is None else None
+        if self.mesh is not None:
+            return None
+        bases = tuple(axis_basis(axis, sides, self.order) for axis, sides in zip(self.axes, self.boundary))
+        return None if any(basis is False for basis in bases) else FiniteDifferenceModes(self, bases)
 
-    # -- discrete Fourier transforms of periodic boxes -------------------------------------------------------
-    def _needs_periodic(self, operator: str):
-        if not all(self.periodic) or self.mesh is not None:
-            raise self.lacks(operator, "it needs axes that are all periodic and no mesh, or a Fourier space")
+    @property
+    def moving(self) -> bool:
+        """Whether conditions at the walls vary in time."""
+        return any(callable(c.value) for pair in self.boundary for c in pair if not isinstance(c, Periodic))
 
-    def _symbol(self, axis: int, derivative: int) -> np.ndarray:
-        """Eigenvalues of a derivative as a vector that broadcasts against modes."""
-        n = self.grid.shape[axis]
-        eigenvalues = _stencils.symbol(derivative, self.order, n, self.grid.spacing[axis])
-        if self.real and axis == self.dimension - 1:
-            eigenvalues = eigenvalues[: n // 2 + 1]
-        shape = [1] * self.dimension
-        shape[axis] = len(eigenvalues)
-        return eigenvalues.reshape(shape)
+    @property
+    def affine(self) -> bool:
+        return any(c.value is not None for pair in self.boundary for c in pair if not isinstance(c, Periodic))
 
     def _through_modes(self, function: Callable, u: Field) -> Field:
+        """A function of modal amplitudes; the result satisfies the conditions of the space with zero data."""
         if u.data.modal:
-            return Field(self, _Nodal(function(u.data.values), modal=True))
-        modes = FiniteDifferenceModes(self)
-        return Field(self, _Nodal(modes.from_modes(function(modes.to_modes(u.data.values)))))
-
-
-class FiniteDifferenceModes(Modes):
-    """Constant-coefficient operators on a periodic box multiply the modes of the discrete Fourier transform.
-
-    Amplitudes are `rfftn` of the nodal values over the grid axes (`fftn` for complex fields), without a
-    factor. A probe holds amplitudes, and derivatives multiply them by the exact eigenvalues of their
-    stencils, so that small eigenvalues are as accurate as large ones in every precision.
-    """
-
-    space: FiniteDifference
-
-    def probe(self, components: tuple[int, ...], component: tuple[int, ...]) -> Field:
-        shape = self.space.grid.shape
-        amplitudes = np.zeros((*components, *shape[:-1], shape[-1] // 2 + 1 if self.space.real else shape[-1]), complex)
-        amplitudes[component] = 1.0
-        return Field(self.space, _Nodal(amplitudes, modal=True))
-
-    def symbol(self, u: Field):
-        if not u.data.modal:
-            raise _varying_error()
-        return u.data.values
-
-    def to_modes(self, state: jax.Array) -> jax.Array:
-        return lax.fft(state, lax.FftType.RFFT if self.space.real else lax.FftType.FFT, self.space.grid.shape)
-
-    def from_modes(self, amplitudes: jax.Array) -> jax.Array:
-        return lax.fft(amplitudes, lax.FftType.IRFFT if self.space.real else lax.FftType.IFFT, self.space.grid.shape)
-
-
-def _trace(u: Field, axis: int, end: int) -> Trace:
-    """What is known of a field at one wall, 0 the lower."""
-    if u.data.traces is not None:
-        return u.data.traces[axis][end]
-    return _walls.resolve(u.space, axis, end, u.data.values.shape, u.data.values.dtype)
-
-
-def _varying_error() -> ValueError:
-    return ValueError(
-        "`linear` must be linear with constant coefficients: it multiplied or added something that varies in "
-        "space. Move that part to `nonlinear`."
-    )
+            return Field(self, Nodal(function(u.data.values), modal=True))
+        modes = self.modes()
+        return Field(self.homogeneous(), Nodal(modes.from_modes(function(modes.to_modes(u.data.values)))))
 
 
 def _assemble(values: Any, shape: tuple[int, ...]) -> jax.Array:
@@ -424,14 +396,3 @@ def _assemble(values: Any, shape: tuple[int, ...]) -> jax.Array:
     if isinstance(values, (list, tuple)):
         values = jnp.stack([jnp.broadcast_to(v, shape) for v in values])
     return jnp.asarray(values)
-
-
-def _home(array):
-    return np if isinstance(array, np.ndarray) else jnp
-
-
-def _times(modes, symbol: np.ndarray):
-    if isinstance(modes, np.ndarray):
-        return symbol * modes
-    dtype = modes.dtype if np.iscomplexobj(symbol) else real_dtype(modes.dtype)
-    return jnp.asarray(symbol, dtype) * modes

@@ -132,7 +132,7 @@ class Fourier(Space):
         if callable(source) and values.shape[-self.dimension :] != self.grid.shape:
             values = jnp.broadcast_to(values, np.broadcast_shapes(values.shape, self.grid.shape))
         if values.shape[-self.dimension :] != self.grid.shape:
-            raise nodal_shape_error(self, values.shape, self.grid)
+            raise nodal_shape_error(self, values.shape, self.grid.shape)
         if not jnp.issubdtype(values.dtype, jnp.inexact):
             values = values.astype(jnp.result_type(float))
         if self.real and jnp.iscomplexobj(values):
@@ -259,7 +259,7 @@ class Fourier(Space):
         squares = self._squares()
         return self._multiply_modes(u, np.where(squares == 0, 0.0, 1 / np.where(squares == 0, 1.0, squares)), 2)
 
-    def project(self, u: Field) -> Field:
+    def project(self, u: Field, beside: Field | None = None) -> Field:
         u = self._resolved(u)
         potential = self.inverse_laplacian(_sum(self.partial(u[i], i, 1) for i in range(self.dimension)))
         return u - self.stack([self.partial(potential, i, 1) for i in range(self.dimension)])

@@ -76,7 +76,7 @@ def _at_nodes(u: Field, space: Space, t):
     """Values of a callable at every node, `(*components, *grid)`."""
     coordinates = space.coordinates()
     points = jax.vmap(lambda *x: jnp.asarray(u(t, *x)))(*(x.ravel() for x in coordinates))
-    return jnp.moveaxis(points, 0, -1).reshape(*points.shape[1:], *space.grid.shape)
+    return jnp.moveaxis(points, 0, -1).reshape(*points.shape[1:], *coordinates[0].shape)
 
 
 def _resized(source: Fourier, space: Fourier, spectrum):

@@ -1,0 +1,66 @@
+"""Steps that end on the constraint of their equation."""
+
+from typing import Any
+
+import diffrax as dfx
+
+from .semilinear import AbstractSemilinearSolver
+from .term import SemilinearTerm, unwrapped
+
+
+class Constrained(dfx.AbstractWrappedSolver):
+    """A solver whose every step ends with the equation's `constrain`, such as the projection of a velocity.
+
+    The order of the solver stays, as the exact solution satisfies the constraint. `js.rollout` and `js.solve` wrap
+    stock solvers by themselves where an equation asks for it; those of jaxsim need no wrapper.
+
+    **Arguments:**
+
+    - `solver`: a jaxsim or diffrax solver for a `js.SemilinearTerm`.
+
+    Reference: Hairer, Lubich and Wanner, Geometric Numerical Integration (2006), section IV.4, algorithm 4.2.
+    """
+
+    solver: dfx.AbstractSolver
+
+    @property
+    def term_structure(self):
+        return self.solver.term_structure
+
+    @property
+    def interpolation_cls(self):
+        return self.solver.interpolation_cls
+
+    @property
+    def term_compatible_contr_kwargs(self):
+        return self.solver.term_compatible_contr_kwargs
+
+    def order(self, terms):
+        return self.solver.order(terms)
+
+    def strong_order(self, terms):
+        return self.solver.strong_order(terms)
+
+    def error_order(self, terms):
+        return self.solver.error_order(terms)
+
+    def func(self, terms, t0, y0, args):
+        return self.solver.func(terms, t0, y0, args)
+
+    def init(self, terms, t0, t1, y0, args):
+        return self.solver.init(terms, t0, t1, y0, args)
+
+    def step(self, terms, t0, t1, y0, args, solver_state, made_jump):
+        y1, error, dense, state, result = self.solver.step(terms, t0, t1, y0, args, solver_state, made_jump)
+        term, _, end = unwrapped(terms, t0, t1)
+        admissible = term.constrain(end, y1)
+        y1 = y1 if admissible is None else admissible
+        return y1, error, {**dense, "y1": y1} if "y1" in dense else dense, state, result
+
+
+def constrained(solver: dfx.AbstractSolver, term: SemilinearTerm, t0, y0: Any) -> tuple[dfx.AbstractSolver, Any]:
+    """The initial state, made to satisfy the equation's constraint, and a solver that keeps it."""
+    admissible = term.constrain(t0, y0)
+    if admissible is None:
+        return solver, y0
+    return solver if isinstance(solver, AbstractSemilinearSolver) else Constrained(solver), admissible

@@ -1,0 +1,159 @@
+"""The projection of a staggered velocity on fields without divergence, by fast diagonalization.
+
+$u - G p$ with $D G p = D u$, where the discrete divergence $D$ and gradient $G$ are compact and what passes the walls
+is part of $D u$. $D G$ is a sum of one matrix per axis, so that its eigenvectors give $p$ to rounding; where no side
+is open the mean of $p$ is zero.
+"""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from ..field import Field
+from ..linear.bases import DenseBasis
+from . import _walls
+from ._bases import axis_basis
+from ._compact import Cells
+from ._modes import FiniteDifferenceModes, inverse_laplacian
+from .boundary import Dirichlet, Neumann, Periodic
+from .flow_boundary import ConvectiveOutflow
+
+
+def project(space, u: Field, beside: Field | None = None) -> Field:
+    """The part of `u` without divergence; with `beside`, that of the sum without `beside` itself."""
+    whole = space.split(u if beside is None else u + beside)
+    divergence = sum(
+        cells.difference_at_centers(_crossing(c, i), c.data.values.ndim - space.dimension + i)
+        for i, (c, cells) in enumerate(zip(whole, space.cells))
+    )
+    excess = _excess(space, divergence)
+    if excess is not None:
+        divergence = divergence + sum(-excess * _beside_wall(space, divergence, *side) for side in _convective(space))
+    pressure = solve(space, divergence)
+    results = []
+    for i, c in enumerate(space.split(u)):
+        values = c.data.values - gradient(space, pressure, i, c.space.axes[i])
+        if excess is not None:
+            values = _shifted(space, values, i, excess)
+        kept = c.data.traces if beside is None else c.space.derived(values).data.traces
+        results.append(Field(c.space, dataclasses.replace(c.data, values=values, traces=kept)))
+    return space.join(results)
+
+
+def gradient(space, pressure, axis: int, nodes):
+    """The compact gradient of values at the centers, at the nodes of one velocity component."""
+    along = pressure.ndim - space.dimension + axis
+    beyond = jnp.zeros_like(lax.slice_in_dim(pressure, 0, 1, axis=along))
+    slope = space.cells[axis].difference_at_faces(
+        pressure, along, tuple(beyond if is_open else None for is_open in _open(space, axis))
+    )
+    if nodes.periodic:
+        return slope
+    pads = [(0, 0)] * slope.ndim  # nodes on walls that no pressure moves
+    pads[along] = tuple(int(gap == 0 and not is_open) for gap, is_open in zip(nodes.gaps, _open(space, axis)))
+    return jnp.pad(slope, pads)
+
+
+def solve(space, divergence):
+    """The pressure with a given $D G p$, zero on open sides."""
+    return inverse_laplacian(pressure_modes(space), divergence)
+
+
+def pressure_modes(space) -> FiniteDifferenceModes:
+    """The eigenvectors of $D G$."""
+    sides = tuple(
+        (Periodic(), Periodic()) if p else tuple(Dirichlet() if o else Neumann() for o in _open(space, axis))
+        for axis, p in enumerate(space.periodic)
+    )
+    scalar = space.scalar(sides)
+    bases = tuple(
+        axis_basis(nodes, pair, 2) if cells.widths is None else _stretched_basis(cells, _open(space, axis))
+        for axis, (nodes, pair, cells) in enumerate(zip(scalar.axes, sides, space.cells))
+    )
+    return FiniteDifferenceModes(scalar, bases)
+
+
+@functools.cache
+def _stretched_basis(cells: Cells, is_open: tuple[bool, bool]) -> DenseBasis:
+    widths = np.array(cells.widths)
+    distances = 0.5 * (widths[1:] + widths[:-1])
+    gradient = np.diff(np.eye(cells.count), axis=0) / distances[:, None]
+    first, last = np.zeros((1, cells.count)), np.zeros((1, cells.count))
+    first[0, 0], last[0, -1] = is_open[0] / (0.5 * widths[0]), -is_open[1] / (0.5 * widths[-1])
+    gradient = np.concatenate([first, gradient, last])
+    return DenseBasis.from_matrix(np.diff(gradient, axis=0) / widths[:, None], widths)
+
+
+# -- what passes the walls -------------------------------------------------------------------------------------------
+def _crossing(c: Field, axis: int):
+    """A component on all faces of its axis; on walls their velocity, or its rate where nothing is known there."""
+    values, nodes = c.data.values, c.space.axes[axis]
+    sides = [c.space.trace(c, axis, end) for end in (0, 1)]
+    sides = [_rate(c, axis, end) if t is None and nodes.gaps[end] == 1 else t for end, t in enumerate(sides)]
+    return _walls.with_walls(values, values.ndim - c.space.dimension + axis, tuple(sides), 2, nodes)
+
+
+def _rate(c: Field, axis: int, end: int) -> Dirichlet | Periodic:
+    """The rate of change of the velocity of a wall."""
+    space, values = c.space, c.data.values
+    if space.periodic[axis]:
+        return Periodic()
+    condition = space.boundary[axis][end]
+
+    def at(t):
+        timed = dataclasses.replace(space, time=t)
+        return _walls.resolve(timed, axis, end, values.shape, values.dtype).value
+
+    if not callable(condition.value):
+        return Dirichlet(jnp.zeros_like(lax.slice_in_dim(values, 0, 1, axis=values.ndim - space.dimension + axis)))
+    t = jnp.asarray(0.0 if space.time is None else space.time)
+    return Dirichlet(jax.jvp(at, (t,), (jnp.ones_like(t),))[1])
+
+
+def _open(space, axis: int) -> tuple[bool, bool]:
+    return tuple(getattr(c, "open", False) for c in space.boundary[axis])
+
+
+def _convective(space) -> list[tuple[int, int]]:
+    """The sides with a `ConvectiveOutflow`, as pairs of axis and end."""
+    return [
+        (axis, end) for axis, pair in enumerate(space.boundary) for end, c in enumerate(pair)
+        if isinstance(c, ConvectiveOutflow)
+    ]  # fmt: skip
+
+
+def _excess(space, divergence):
+    """Velocity that must be taken from convective outflows for as much to leave as enters, or `None`."""
+    sides = _convective(space)
+    if not sides or any(any(_open(space, axis)) for axis in range(space.dimension)):
+        return None
+    area = sum(np.prod([l for a, l in enumerate(space.grid.lengths) if a != axis]) for axis, _ in sides)
+    total = space.scalar().integral(space.scalar().field(divergence)) / area
+    return total.reshape(total.shape + (1,) * space.dimension)
+
+
+def _beside_wall(space, like, axis: int, end: int):
+    """One over the width of the cells beside a wall, zero in the others."""
+    cells = space.cells[axis]
+    vector = np.zeros(cells.count)
+    vector[-end] = 1 / (cells.spacing if cells.widths is None else cells.widths[-end])
+    shape = [1] * space.dimension
+    shape[axis] = -1
+    return jnp.asarray(vector, like.dtype).reshape(shape)
+
+
+def _shifted(space, values, component: int, excess):
+    """Values of a component with the excess taken from its nodes on convective outflows."""
+    for axis, end in _convective(space):
+        if axis == component:
+            along = values.ndim - space.dimension + axis
+            node = np.zeros(values.shape[along])
+            node[-end] = 1.0 if end else -1.0
+            shape = [1] * space.dimension
+            shape[axis] = -1
+            values = values - excess * jnp.asarray(node, values.dtype).reshape(shape)
+    return values
