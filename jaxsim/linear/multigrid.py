@@ -72,8 +72,8 @@ class Multigrid(SymmetricOperator):
             return jnp.matmul(self.coarsest, b.reshape(-1), precision=lax.Precision.HIGHEST).reshape(b.shape)
         level = self.levels[number]
         u, r = level.smooth(None, b, self.degree)
-        u = u + level.prolong(self._cycle(number + 1, level.restrict(r)))
-        return level.smooth(u, b - level.mv(u), self.degree, last=True)[0]
+        u = level.stored(u + level.prolong(self._cycle(number + 1, level.restrict(r))))
+        return level.smooth(u, level.stored(b - level.mv(u)), self.degree, last=True)[0]
 
     def in_structure(self):
         shape = self.levels[0].inverse_diagonal.shape if self.levels else self.shape
@@ -84,31 +84,38 @@ class _Level(eqx.Module):
     faces: tuple[jax.Array, ...]
     reaction: jax.Array | None
     inverse_diagonal: jax.Array
+    healthy: jax.Array  # a boolean
     sides: Sides = eqx.field(static=True)
     axes: tuple[int, ...] = eqx.field(static=True)  # along which cells are merged
 
     def __init__(self, faces: tuple[jax.Array, ...], reaction: jax.Array | None, sides: Sides, axes: tuple[int, ...]):
         self.faces, self.reaction, self.sides, self.axes = faces, reaction, sides, axes
         self.inverse_diagonal = 1 / diagonal(faces, reaction)
+        self.healthy = jnp.isfinite(jnp.sum(self.inverse_diagonal))
+
+    def stored(self, a: jax.Array) -> jax.Array:
+        return _stored(self.healthy, a)
 
     def mv(self, u: jax.Array) -> jax.Array:
         return apply(self.faces, self.reaction, self.sides, u)
 
     def smooth(self, u: Any, r: jax.Array, degree: int, last: bool = False) -> tuple[jax.Array, jax.Array]:
         """Iterate and residual after `degree` steps; with `last` without the last residual."""
-        step = (2 / 3) * self.inverse_diagonal * r  # 4 / (3 rho), where rho = 2 by Gershgorin's theorem
+        # 4 / (3 rho), where rho = 2 by Gershgorin's theorem
+        step = self.stored((2 / 3) * self.inverse_diagonal * r)
         u = step if u is None else u + step
         for k in range(2, degree + 1):
-            r = r - self.mv(step)
+            r = self.stored(r - self.mv(step))
             step = (2 * k - 3) / (2 * k + 1) * step + (4 * k - 2) / (2 * k + 1) * self.inverse_diagonal * r
+            step = self.stored(step)
             u = u + step
-        return u, r if last else r - self.mv(step)
+        return self.stored(u), r if last else self.stored(r - self.mv(step))
 
     def prolong(self, u: jax.Array) -> jax.Array:
         for axis in self.axes:
             before, after = _neighbors(u, axis, self.sides[axis])
             pairs = jnp.stack([0.75 * u + 0.25 * before, 0.75 * u + 0.25 * after], axis + 1)
-            u = pairs.reshape(*(2 * n if k == axis else n for k, n in enumerate(u.shape)))
+            u = self.stored(pairs.reshape(*(2 * n if k == axis else n for k, n in enumerate(u.shape))))
         return u
 
     def restrict(self, r: jax.Array) -> jax.Array:
@@ -120,8 +127,18 @@ class _Level(eqx.Module):
             # Coarse cell i reaches the odd cell of i - 1 and the even one of i + 1; at a wall its own, mirrored.
             below, above = _shifted(odd, axis, pair, 1), _shifted(even, axis, pair, -1)
             mirror = _ends(even, odd, axis, pair)
-            r = 0.5 * (inside + 0.25 * (below + above + mirror))
+            r = self.stored(0.5 * (inside + 0.25 * (below + above + mirror)))
         return r
+
+
+def _stored(healthy: jax.Array, a: jax.Array) -> jax.Array:
+    """The same array, written to memory; NaN where the cycle has no inverse.
+
+    XLA fuses stencils into each other and computes the inner one once per neighbor, which made a cycle on 512² cells
+    ten times slower. No fusion crosses a branch whose condition is known at run time only, and unlike a loop
+    it has a transpose.
+    """
+    return lax.cond(healthy, lambda a: a, lambda a: jnp.full_like(a, jnp.nan), a)
 
 
 def _coarsened(shape, spacing) -> tuple[int, ...]:
