@@ -119,12 +119,14 @@ def _advance(system: System, run: _Run) -> _Run:
     norm = _trees.norm(r)
     ok = regular & (square >= 0) & jnp.isfinite(norm) & jnp.isfinite(gamma)
     status = jnp.where(ok, RUNNING, jnp.where(square < 0, BREAKDOWN, SINGULAR))
-    # Where the rounding error of A x reaches the residual of the recurrence, that residual is no longer true:
-    # accuracy is exhausted, or x grows along the null space of an inconsistent system.
-    ended = rounding * gain * _trees.norm(x) > norm
-    moved = _Run(x, r, run.v, v, z, run.w, w, beta, c, s, delta, epsilon, phi, largest, gain, norm, run.steps,
-                 status, ended)  # fmt: skip
-    return _trees.where(ok & ~ended, moved, run)._replace(steps=run.steps + 1, status=status, ended=ended)
+    # Where the rounding error of A x exceeds the residual of the recurrence, that is no longer the true one: accuracy
+    # is exhausted, or x grows along the null space of an inconsistent system, which the last step then leaves out.
+    error = rounding * gain * _trees.norm(x)
+    moved = _Run(
+        x, r, run.v, v, z, run.w, w, beta, c, s, delta, epsilon, phi, largest, gain, norm, run.steps, status, run.ended
+    )
+    moved = _trees.where(ok & (error <= run.norm), moved, run)
+    return moved._replace(steps=run.steps + 1, status=status, ended=error > norm)
 
 
 def _cycle(system: System, b: Vector, target: jax.Array, max_steps: jax.Array) -> Cycle:
