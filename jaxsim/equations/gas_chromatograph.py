@@ -8,7 +8,7 @@ from jax.scipy.special import i0e, i1e
 
 from ..calculus import laplacian
 from ..field import Field
-from ..spaces.transport import Reconstruction, Upwind, transport
+from ..spaces.conservation import Reconstruction, Upwind, transport
 from ._base import Equation
 from ._checks import require_components, require_dimension, require_nonnegative, require_positive
 
