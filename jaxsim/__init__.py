@@ -1,11 +1,12 @@
 """jaxsim: differentiable physics in JAX. One equation, every solver."""
 
-from . import equations, integrate
+from . import equations, geometry, integrate
 from .calculus import (
     advect,
     convection,
     cross,
     curl,
+    directed,
     div,
     dot,
     grad,
@@ -17,6 +18,7 @@ from .calculus import (
     norm,
     partial,
     pointwise,
+    potential,
     project,
     sample,
     stack,
@@ -76,10 +78,12 @@ __all__ = [
     "convection",
     "cross",
     "curl",
+    "directed",
     "div",
     "dot",
     "ensemble",
     "equations",
+    "geometry",
     "grad",
     "initial",
     "inner",
@@ -93,6 +97,7 @@ __all__ = [
     "norm",
     "partial",
     "pointwise",
+    "potential",
     "project",
     "residual",
     "rollout",

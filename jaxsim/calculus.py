@@ -109,6 +109,26 @@ def project(u: Field, beside: Field | None = None) -> Field:
     return _vector(u, "project").space.project(u, beside)
 
 
+def potential(u: Field) -> Field:
+    """The scalar $\\phi$ with $u - P u = \\nabla\\phi$: the pressure of a rate of change.
+
+    Of zero mean where no side of the box is open.
+    """
+    return _vector(u, "potential").space.potential(u)
+
+
+def directed(scalar: Field, direction: Sequence, like: Field) -> Field:
+    """A scalar times a constant vector, as a field like the velocity `like`: a buoyancy, on its own nodes.
+
+    **Arguments:**
+
+    - `scalar`: a scalar field; beside a `js.Staggered` velocity, on a space of its `scalar`.
+    - `direction`: one number per axis.
+    - `like`: the velocity.
+    """
+    return _vector(like, "directed").space.directed(scalar, direction)
+
+
 def dot(u: Field, v: Field) -> Field:
     """Sum over the leading axis of the products, $\\sum_i u_i v_i$ (no conjugate)."""
     if _field(u).shape[:1] != _field(v).shape[:1] or not u.shape:

@@ -11,10 +11,12 @@ from .kuramoto_sivashinsky import KuramotoSivashinsky, KuramotoSivashinskyIntegr
 from .linear import Advection, AdvectionDiffusion, Diffusion, Dispersion, Hyperdiffusion
 from .mhd import Magnetohydrodynamics
 from .navier_stokes import NavierStokesPressure, NavierStokesVelocity, NavierStokesVorticity, velocity, vorticity
+from .obstacle import Obstacle
 from .phase import CahnHilliard, SwiftHohenberg
 from .reaction_diffusion import AllenCahn, Brusselator, FisherKPP, FitzHughNagumo, GrayScott
 from .scalar import PassiveScalar
 from .shallow_water import ShallowWater
+from .thermal_convection import ThermalConvection
 from .wave import KleinGordon, Wave
 
 __all__ = [
@@ -45,9 +47,11 @@ __all__ = [
     "NavierStokesVelocity",
     "NavierStokesVorticity",
     "NonlinearSchrodinger",
+    "Obstacle",
     "PassiveScalar",
     "ShallowWater",
     "SwiftHohenberg",
+    "ThermalConvection",
     "Wave",
     "band_limited",
     "initial",

@@ -59,6 +59,9 @@ class Equation(eqx.Module):
         """The admissible state next to `u`, at which every step ends; `None` where the right-hand side sees to that."""
         return None
 
+    def check(self, u: State) -> None:
+        """Raise where parameters do not fit a state; called before a run, and passing what is traced."""
+
     def right_hand_side(self, t, u: State) -> State:
         """The sum of both parts, with the structure of `u`."""
         parts = [like_state(part, u) for part in (self.linear(u), self.nonlinear(t, u)) if part is not None]

@@ -6,12 +6,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ..calculus import advect, convection, curl, div, grad, laplacian, mean, pointwise, project, stack
+from ..calculus import advect, convection, curl, div, dot, grad, laplacian, mean, pointwise, potential, project, stack
 from ..field import Field
 from ..spaces import Callables, Staggered
 from ._base import Equation
 from ._checks import as_array, like, require_components, require_dimension, require_nonnegative
 from ._transport import force, resolve, stress, velocity, vorticity, vorticity_transport
+from .obstacle import Obstacle
 
 __all__ = ["NavierStokesPressure", "NavierStokesVelocity", "NavierStokesVorticity", "velocity", "vorticity"]
 
@@ -107,15 +108,15 @@ class NavierStokesVorticity(Equation):
 class NavierStokesVelocity(Equation):
     """Incompressible Navier-Stokes flow in two or three dimensions, by its velocity.
 
-    $$u_t = P\\,[\\,u \\times \\omega + f\\,] + \\nu \\nabla^2 u - \\mu\\,u,
-      \\qquad \\omega = \\nabla\\times u$$
+    $$u_t = P\\,[-u\\cdot\\nabla u + \\nu \\nabla^2 u - \\mu\\,u + f\\,]$$
 
-    $P$ is the projection on divergence-free fields (`js.project`), which stands for the pressure; the
-    gradient of the kinetic energy, which the rotational form leaves out, is part of it. The mean velocity is
-    part of the state.
+    $P$ is the projection on divergence-free fields (`js.project`), which stands for the pressure. Convection takes
+    the form that suits the space (`js.convection`): rotational on periodic boxes, with 3 inverse and 2 forward
+    transforms of scalars per right-hand side in the plane, 6 and 3 in space; fluxes through faces on a
+    `js.Staggered` grid, whose sides may be walls, inflow and outflow.
 
-    The state has one component per axis and must be free of divergence (`js.project` makes it so). Per
-    right-hand side 3 inverse and 2 forward transforms of scalars in the plane, 6 and 3 in space.
+    The state has one component per axis. On a periodic box it must be free of divergence (`js.project` makes it so);
+    between walls every step ends with a projection, and the mean velocity is part of the state in both.
 
     **Parameters:**
 
@@ -123,6 +124,7 @@ class NavierStokesVelocity(Equation):
         size and speed).
     - `drag`: linear drag $\\mu \\ge 0$, 1/time.
     - `forcing`: body force, a callable `(t, x, ...)` that returns one component per axis.
+    - `obstacle`: a `js.equations.Obstacle` in the flow.
 
     Reference: Canuto, Hussaini, Quarteroni and Zang, Spectral Methods (2007), section 3.3.
     """
@@ -130,6 +132,7 @@ class NavierStokesVelocity(Equation):
     viscosity: float | jax.Array
     drag: float | jax.Array = 0.0
     forcing: Callable | None = None
+    obstacle: Obstacle | None = None
 
     def __check_init__(self):
         require_nonnegative(self, "viscosity", "drag")
@@ -140,11 +143,25 @@ class NavierStokesVelocity(Equation):
         return self.viscosity * laplacian(u) - self.drag * u
 
     def nonlinear(self, t, u: Field) -> Field:
+        return project(resolve(self.acceleration(t, u), u), beside=self.linear(u))
+
+    def acceleration(self, t, u: Field) -> Field:
+        """What accelerates the fluid beside viscosity, drag and pressure: convection, body force, obstacle."""
         dimension = require_dimension(self, u, 2, 3)
         require_components(self, u, (dimension,), "the velocity")
+        rate = -convection(u)
         f = force(self.forcing, t, u)
-        rate = -convection(u) if f is None else f - convection(u)
-        return project(resolve(rate, u), beside=self.linear(u))
+        rate = rate if f is None else rate + f
+        return rate if self.obstacle is None else rate + self.obstacle.drag(t, u)
+
+    def pressure(self, t, u: Field) -> Field:
+        """The pressure over the density, a scalar; of zero mean where no side of the box is open."""
+        head = potential(self.acceleration(t, u) + self.linear(u))
+        return head if isinstance(u.space, Staggered) else head - 0.5 * dot(u, u)  # rotational form: with the energy
+
+    def check(self, u: Field) -> None:
+        if self.obstacle is not None:
+            self.obstacle.check(u)
 
     def constrain(self, u: Field) -> Field | None:
         return project(u) if isinstance(u.space, Staggered) else None

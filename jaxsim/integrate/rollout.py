@@ -171,6 +171,7 @@ def check_state(equation, u0):
         raise TypeError(f"{type(equation).__name__} has neither `linear` nor `nonlinear`: nothing to integrate.")
     if not all(is_field(f) for f in jax.tree.leaves(u0, is_leaf=is_field)):
         raise TypeError("the initial state must be a Field (space.field(...)) or a pytree of Fields.")
+    equation.check(u0)
 
 
 def check_solver(solver: dfx.AbstractSolver, equation: Equation, y0):

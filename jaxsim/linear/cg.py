@@ -70,7 +70,7 @@ class _Run(NamedTuple):
     x: Vector
     r: Vector
     p: Vector
-    product: jax.Array  # <r, M r>
+    product: jax.Array  # <r, M r>, of the step before
     size: jax.Array  # <p, M^-1 p>
     largest: jax.Array  # of the Rayleigh quotients of M A along the directions
     norm: jax.Array
@@ -86,27 +86,28 @@ def _cycle(system: System, b: Vector, target: jax.Array, max_steps: jax.Array) -
         return (run.status == RUNNING) & (run.norm > target) & (run.steps < max_steps)
 
     def advance(run: _Run):
-        image = system.operator.mv(run.p)
-        curvature = _trees.dot(run.p, image)
-        largest = jnp.maximum(run.largest, jnp.abs(curvature) / run.size)
-        floor = epsilon * largest * run.size
-        positive = (curvature > floor) & (run.product > 0)
-        alpha = run.product / jnp.where(positive, curvature, 1)
-        x, r = _trees.plus(run.x, alpha, run.p), _trees.plus(run.r, -alpha, image)
-        z = system.precondition(r)
-        product, norm = _trees.dot(r, z), _trees.norm(r)
-        ok = positive & jnp.isfinite(norm) & jnp.isfinite(product)
-        beta = product / jnp.where(run.product > 0, run.product, 1)
-        indefinite = (curvature < -floor) | (run.product <= 0)
+        z = system.precondition(run.r)
+        product = _trees.dot(run.r, z)
+        beta = jnp.where(run.steps > 0, product / run.product, 0)
+        p = _trees.plus(z, beta, run.p)
+        size = product + beta**2 * run.size
+        image = system.operator.mv(p)
+        curvature = _trees.dot(p, image)
+        largest = jnp.maximum(run.largest, jnp.abs(curvature) / size)
+        floor = epsilon * largest * size
+        ok = (curvature > floor) & (product > 0)
+        alpha = product / jnp.where(ok, curvature, 1)
+        x, r = _trees.plus(run.x, alpha, p), _trees.plus(run.r, -alpha, image)
+        norm = _trees.norm(r)
+        ok = ok & jnp.isfinite(norm)
+        indefinite = (curvature < -floor) | (product <= 0)
         status = jnp.where(ok, RUNNING, jnp.where(indefinite, BREAKDOWN, SINGULAR))
-        moved = _Run(x, r, _trees.plus(z, beta, run.p), product, product + beta**2 * run.size, largest, norm,
-                     run.steps + 1, status)  # fmt: skip
+        moved = _Run(x, r, p, product, size, largest, norm, run.steps, status)
         return _trees.where(ok, moved, run)._replace(steps=run.steps + 1, status=status)
 
-    z = system.precondition(b)
-    product = _trees.dot(b, z)
-    zero = jnp.zeros((), jnp.int32)
-    start = _Run(_trees.zeros(b), b, z, product, product, jnp.zeros_like(product), _trees.norm(b), zero, zero + RUNNING)
+    nothing, norm, zero = _trees.zeros(b), _trees.norm(b), jnp.zeros((), jnp.int32)
+    none = jnp.zeros_like(norm)
+    start = _Run(nothing, b, nothing, none, none, none, norm, zero, zero + RUNNING)
     end = lax.while_loop(unfinished, advance, start)
     return Cycle(end.x, end.steps, end.steps, end.status)
 

@@ -1,5 +1,6 @@
 """Diffusion with a coefficient that varies, on cells."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -97,9 +98,7 @@ class VariableDiffusion(SymmetricOperator):
         self.coefficient, self.reaction = a, reaction
         self.spacing = tuple(float(h) for h in np.broadcast_to(widths, (a.ndim,)))
         self.sides = per_axis(sides, a.ndim)
-        self.faces = tuple(
-            _faces(a, axis, pair, mean) / h**2 for axis, (pair, h) in enumerate(zip(self.sides, self.spacing))
-        )
+        self.faces = _all_faces(a, self.sides, self.spacing, mean)
 
     def mv(self, vector: jax.Array) -> jax.Array:
         if vector.shape != self.coefficient.shape:
@@ -165,6 +164,11 @@ def _difference(u, axis, pair):
     else:
         u = jnp.pad(u, [(1, 1) if k == axis else (0, 0) for k in range(u.ndim)])
     return lax.slice_in_dim(u, 1, n + 2, axis=axis) - lax.slice_in_dim(u, 0, n + 1, axis=axis)
+
+
+@functools.partial(jax.jit, static_argnames=("sides", "spacing", "mean"))
+def _all_faces(a, sides, spacing, mean):
+    return tuple(_faces(a, axis, pair, mean) / h**2 for axis, (pair, h) in enumerate(zip(sides, spacing)))
 
 
 def _faces(a, axis, pair, mean):

@@ -246,13 +246,9 @@ def _irfft(modes, n: int):
 
 
 def _constant(value, like) -> jax.Array:
-    """Host numbers in the precision of an array, of one rank."""
-    return jnp.asarray(value, jnp.result_type(like.dtype, value) if np.ndim(value) == 0 else _dtype(value, like))
-
-
-def _dtype(value, like):
+    """Host numbers in the precision of an array."""
     precision = jnp.finfo(like.dtype).dtype
-    return jnp.result_type(precision, jnp.complex64) if np.iscomplexobj(value) else precision
+    return jnp.asarray(value, jnp.result_type(precision, jnp.complex64) if np.iscomplexobj(value) else precision)
 
 
 def _ends(n: int, *ends: int) -> np.ndarray:

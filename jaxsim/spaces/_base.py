@@ -171,6 +171,14 @@ class Space(eqx.Module):
         """Leray projection: see `js.project`. Where it commutes with linear operators `beside` has no effect."""
         raise self.lacks("project", "Fourier, Staggered and periodic FiniteDifference spaces do")
 
+    def potential(self, u: Field) -> Field:
+        """The scalar whose gradient `project` subtracts."""
+        return self.inverse_laplacian(self.divergence(u))
+
+    def directed(self, scalar: Field, direction) -> Field:
+        """A scalar times a constant vector, on the nodes of a velocity."""
+        return self.stack([scalar * number for number in direction])
+
     def integral(self, u: Field) -> jax.Array:
         """Integral over the box."""
         raise self.lacks("integral", "Fourier and FiniteDifference spaces do")

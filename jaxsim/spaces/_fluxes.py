@@ -4,12 +4,14 @@ Harlow and Welch, Phys. Fluids 8, 2182 (1965): every flux is a mean carrying vel
 Where the carrying velocity is free of divergence the sum over all nodes of $u\\,\\nabla\\cdot(v u)$ vanishes.
 """
 
+import jax.numpy as jnp
 from jax import lax
 
 from ..field import Field
 from . import _walls
 from ._compact import Cells
 from .boundary import Dirichlet
+from .flow_boundary import ConvectiveOutflow
 
 
 def closed(c: Field, axis: int) -> tuple:
@@ -44,22 +46,27 @@ def wall_values(c: Field, axis: int) -> tuple:
 
 def momentum(space, velocity: Field, u: Field) -> Field:
     """$\\nabla\\cdot(v u)$ of every component of a velocity."""
-    carriers, parts, cells = space.split(velocity), space.split(u), space.cells
+    carriers, parts = space.split(velocity), space.split(u)
     faces = [closed(c, i)[0] for i, c in enumerate(carriers)]
     results = []
     for i, c in enumerate(parts):
         total = None
         for j in range(space.dimension):
-            flux = _own(cells, faces[i], c, i) if i == j else _across(cells, faces[j], carriers[j], c, i, j)
+            if i == j:
+                flux = _own(space, faces[i], c, i)
+            else:
+                flux = _across(space, faces[j], carriers[j], c, i, j)
             total = flux if total is None else total + flux
-        results.append(c.space.pointwise(lambda _, total=total: total, c))
+        results.append(c.space.derived(_convective(space, c, i, total)))
     return space.join(results)
 
 
-def _own(cells, carrier, c: Field, i: int):
+def _own(space, carrier, c: Field, i: int):
     """The difference along a component's own axis: fluxes at centers, and on walls that carry a node."""
-    values, along = closed(c, i)
-    flux = cells[i].mean_at_centers(carrier, along) * cells[i].mean_at_centers(values, along)
+    cells, (values, along) = space.cells, closed(c, i)
+    mass = cells[i].mean_at_centers(carrier, along)
+    carried = cells[i].mean_at_centers(values, along) if space.scheme is None else _upstream(space, values, mass, along)
+    flux = mass * carried
     walls = [None, None]
     for end, (first, stop) in enumerate(((0, 1), (values.shape[along] - 1, values.shape[along]))):
         if c.space.axes[i].gaps[end] == 0 and not c.space.periodic[i]:
@@ -68,17 +75,16 @@ def _own(cells, carrier, c: Field, i: int):
     return cells[i].difference_at_faces(flux, along, tuple(walls))
 
 
-def _across(cells, carrier, carrying: Field, c: Field, i: int, j: int):
+def _across(space, carrier, carrying: Field, c: Field, i: int, j: int):
     """The difference along another axis: fluxes at the edges between faces of both axes."""
-    values, along = _along(c, j)
+    cells, (values, along) = space.cells, _along(c, j)
     own = values.ndim - c.space.dimension + i
     walls = [None, None]
     if not c.space.periodic[i]:
         walls = [_walls.with_walls(w, along, _corner_sides(carrying, j), 2, carrying.space.axes[j])
                  for w in wall_values(carrying, i)]  # fmt: skip
     mass = to_nodes(cells[i].mean_at_faces(carrier, own, walls, by_width=True), own, c.space.axes[i])
-    carried = cells[j].mean_at_faces(values, along, wall_values(c, j))
-    return cells[j].difference_at_centers(mass * carried, along)
+    return cells[j].difference_at_centers(mass * carried_at_faces(space, c, mass, j), along)
 
 
 def transport(space, velocity: Field, u: Field) -> Field:
@@ -86,10 +92,69 @@ def transport(space, velocity: Field, u: Field) -> Field:
     total = None
     for j, (cells, carrier) in enumerate(zip(space.cells, space.split(velocity))):
         faces, _ = closed(carrier, j)
-        values, along = _along(u, j)
-        flux = cells.difference_at_centers(faces * cells.mean_at_faces(values, along, wall_values(u, j)), along)
+        flux = cells.difference_at_centers(faces * carried_at_faces(space, u, faces, j), _along(u, j)[1])
         total = flux if total is None else total + flux
-    return u.space.pointwise(lambda _: total, u)
+    return u.space.derived(total)
+
+
+def directed(space, scalar: Field, direction) -> Field:
+    """A scalar at the centers times a constant vector, at the nodes of each component."""
+    parts = []
+    for i, (part, number) in enumerate(zip(space.parts(), direction)):
+        values, along = _along(scalar, i)
+        faces = space.cells[i].mean_at_faces(values, along, wall_values(scalar, i))
+        parts.append(part.derived(number * to_nodes(faces, along, part.axes[i])))
+    return space.join(parts)
+
+
+def _convective(space, c: Field, i: int, total):
+    """Convection with nodes on a `ConvectiveOutflow` carried out of the box by its speed."""
+    for end, condition in enumerate(space.boundary[i]):
+        if isinstance(condition, ConvectiveOutflow):
+            values, along = _along(c, i)
+            count = values.shape[along]
+            wall, inner = ((0, 1) if end == 0 else (count - 1, count - 2))
+            cut = lambda k, values=values, along=along: lax.slice_in_dim(values, k, k + 1, axis=along)
+            cells = space.cells[i]
+            width = cells.spacing if cells.widths is None else cells.widths[-end]
+            rate = condition.speed.astype(values.dtype) * (cut(wall) - cut(inner)) / width
+            rest = lax.slice_in_dim(total, *((1, count) if end == 0 else (0, count - 1)), axis=along)
+            total = jnp.concatenate([rate, rest] if end == 0 else [rest, rate], along)
+    return total
+
+
+def carried_at_faces(space, c: Field, mass, axis: int):
+    """Values at the faces of an axis along which a field sits at centers: means, or those of the space's scheme."""
+    cells, (values, along) = space.cells[axis], _along(c, axis)
+    walls = wall_values(c, axis)
+    if space.scheme is None:
+        return cells.mean_at_faces(values, along, walls)
+    nodes, count = c.space.axes[axis], values.shape[along]
+    lower, upper = _walls.ends(values, along, space.scheme.reach, _sides(c, axis), 2, nodes)
+    padded = jnp.concatenate([lower, values, upper], along)
+    if nodes.periodic:
+        mass = jnp.concatenate([mass, lax.slice_in_dim(mass, 0, 1, axis=along)], along)
+        return lax.slice_in_dim(space.scheme(padded, mass, along), 0, count, axis=along)
+    inner = lax.slice_in_dim(space.scheme(padded, mass, along), 1, count, axis=along)
+    return jnp.concatenate([walls[0], inner, walls[1]], along)
+
+
+def _upstream(space, faces, mass, along: int):
+    """Values at the centers between the faces of a component, by the space's scheme; extrapolated beyond walls."""
+    cells, count = mass.shape[along], faces.shape[along]
+    periodic, reach = cells == count, space.scheme.reach
+    ends = []
+    for end in (0, 1):
+        if periodic:
+            start = count - reach if end == 0 else 0
+            ends.append(lax.slice_in_dim(faces, start, start + reach, axis=along))
+        else:
+            edge = lax.slice_in_dim(faces, *((0, 1) if end == 0 else (count - 1, count)), axis=along)
+            ends.append(jnp.concatenate([edge] * reach, along))
+    padded = jnp.concatenate([ends[0], faces, ends[1]], along)
+    first, last = (lax.slice_in_dim(mass, *cut, axis=along) for cut in ((0, 1), (cells - 1, cells)))
+    wind = jnp.concatenate([last, mass] if periodic else [first, mass, last], along)
+    return lax.slice_in_dim(space.scheme(padded, wind, along), 1, 1 + cells, axis=along)
 
 
 def to_nodes(faces, along: int, axis):

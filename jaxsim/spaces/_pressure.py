@@ -25,23 +25,26 @@ from .flow_boundary import ConvectiveOutflow
 
 def project(space, u: Field, beside: Field | None = None) -> Field:
     """The part of `u` without divergence; with `beside`, that of the sum without `beside` itself."""
-    whole = space.split(u if beside is None else u + beside)
-    divergence = sum(
-        cells.difference_at_centers(_crossing(c, i), c.data.values.ndim - space.dimension + i)
-        for i, (c, cells) in enumerate(zip(whole, space.cells))
-    )
-    excess = _excess(space, divergence)
-    if excess is not None:
-        divergence = divergence + sum(-excess * _beside_wall(space, divergence, *side) for side in _convective(space))
-    pressure = solve(space, divergence)
+    pressure, excess = potential(space, u if beside is None else u + beside)
     results = []
     for i, c in enumerate(space.split(u)):
         values = c.data.values - gradient(space, pressure, i, c.space.axes[i])
-        if excess is not None:
-            values = _shifted(space, values, i, excess)
-        kept = c.data.traces if beside is None else c.space.derived(values).data.traces
+        values = values if excess is None else _shifted(space, values, i, excess)
+        kept = c.data.traces if beside is None else _walls.unknown(c.space.periodic)
         results.append(Field(c.space, dataclasses.replace(c.data, values=values, traces=kept)))
     return space.join(results)
+
+
+def potential(space, u: Field):
+    """The pressure whose gradient projection subtracts, at the centers, and the excess of what leaves, or `None`."""
+    divergence = sum(
+        cells.difference_at_centers(_crossing(c, i), c.data.values.ndim - space.dimension + i)
+        for i, (c, cells) in enumerate(zip(space.split(u), space.cells))
+    )
+    excess = _excess(space, divergence)
+    if excess is not None:
+        divergence = divergence - excess * sum(_beside_wall(space, divergence, *side) for side in _convective(space))
+    return inverse_laplacian(pressure_modes(space), divergence), excess
 
 
 def gradient(space, pressure, axis: int, nodes):
@@ -56,11 +59,6 @@ def gradient(space, pressure, axis: int, nodes):
     pads = [(0, 0)] * slope.ndim  # nodes on walls that no pressure moves
     pads[along] = tuple(int(gap == 0 and not is_open) for gap, is_open in zip(nodes.gaps, _open(space, axis)))
     return jnp.pad(slope, pads)
-
-
-def solve(space, divergence):
-    """The pressure with a given $D G p$, zero on open sides."""
-    return inverse_laplacian(pressure_modes(space), divergence)
 
 
 def pressure_modes(space) -> FiniteDifferenceModes:

@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 
 from ..field import Field, is_uniform
 from ..grid import Grid
-from . import _differences, _halo, _stencils, _walls
+from . import _differences, _halo, _quadrature, _stencils, _walls
 from ._axis import Axis, axis_of
 from ._base import Space, complex_dtype, nodal_shape_error, real_dtype
 from ._bases import axis_basis
@@ -309,13 +309,9 @@ class FiniteDifference(Space):
         the midpoint rule (nodes at centers) or the trapezoidal rule (nodes on faces, with what is known at the
         walls), of second order whatever the order of the space.
         """
-        values = self.values(u)
-        for a, axis in enumerate(self.axes):
-            along, sides = values.ndim - self.dimension + a, (self.trace(u, a, 0), self.trace(u, a, 1))
-            values = _walls.with_walls(values, along, sides, self.order, axis)
-            weights = jnp.asarray(axis.volumes() * self.grid.spacing[a], real_dtype(values.dtype))
-            values = jnp.sum(values * weights.reshape((-1,) + (1,) * (values.ndim - 1 - along)), along, keepdims=True)
-        return values.reshape(u.shape)
+        known = None if all(self.periodic) else self._traces(u)
+        total = _quadrature.integral(self.values(u), known, self.axes, self.grid.spacing, self.order)
+        return total.reshape(u.shape)
 
     def _difference(self, values, axis: int, derivative: int, sides: tuple[Trace, Trace]):
         nodes = self.axes[axis]

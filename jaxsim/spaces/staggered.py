@@ -47,8 +47,8 @@ class Staggered(Space):
         or a pair `(lower, upper)`: `js.Periodic()`, `js.NoSlip()`, `js.MovingWall(velocity)`, `js.FreeSlip()`,
         `js.Inflow(velocity)`, `js.Outflow()`, `js.ConvectiveOutflow(speed)`; `js.Dirichlet(velocity)` is a wall too.
         Periodic when left out.
-    - `scheme`: how the fluxes of convection take values at faces; central means when left out, or an upwind scheme
-        such as `js.Upwind(3)`.
+    - `scheme`: how the fluxes of convection take values at faces: means when left out, or `js.Central(4)` or
+        `js.Upwind(1, 3 or 5)` for equal cells. The carrying velocity is always a mean.
     - `time`: when boundary values that are callables are taken; `bind(state, t)` sets it.
 
     Values in the conditions are leaves of every field's pytree and can be differentiated.
@@ -74,6 +74,8 @@ class Staggered(Space):
         self.boundary = per_side(boundary, grid.dimension)
         self.scheme = scheme
         self.time = None if time is None else jnp.asarray(time)
+        if scheme is not None and not grid.uniform:
+            raise ValueError("Staggered: schemes are for equal cells; leave out `scheme` or the stretching.")
         for part in self.parts():
             assert len(part.shape) == grid.dimension  # building the parts checks the conditions
 
@@ -258,6 +260,12 @@ class Staggered(Space):
 
     def project(self, u: Field, beside: Field | None = None) -> Field:
         return _pressure.project(self, u, beside)
+
+    def potential(self, u: Field) -> Field:
+        return self.scalar().derived(_pressure.potential(self, u)[0])
+
+    def directed(self, scalar: Field, direction) -> Field:
+        return _fluxes.directed(self, scalar, direction)
 
     # -- for integrators ---------------------------------------------------------------------------------------------
     def state(self, u: Field) -> tuple[jax.Array, ...]:

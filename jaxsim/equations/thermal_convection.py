@@ -1,0 +1,69 @@
+"""Flow that is driven by differences of temperature, by velocity and temperature."""
+
+from collections.abc import Callable
+
+import jax
+
+from ..calculus import advect, convection, directed, laplacian, project
+from ..field import Field
+from ..spaces import Staggered
+from ._base import Equation
+from ._checks import require_components, require_dimension, require_nonnegative
+from ._transport import force, resolve
+
+
+class ThermalConvection(Equation):
+    """Boussinesq flow by velocity and temperature: heated rooms, convection cells, plumes.
+
+    $$u_t = P\\,[-u\\cdot\\nabla u + \\alpha\\,\\theta\\,e + f\\,] + \\nu\\nabla^2 u, \\qquad
+      \\theta_t + u\\cdot\\nabla\\theta = \\kappa\\nabla^2\\theta$$
+
+    The state is the pair $(u, \\theta)$: a velocity with one component per axis in two or three dimensions, and a
+    scalar field. Buoyancy acts along the last axis, $e$; gravity points against it. Between walls the velocity
+    lives on a `js.Staggered` space and the temperature on one made by its `scalar`, with the conditions of the
+    walls (`Dirichlet` for their temperature, `Neumann` for the heat that they let through); on a periodic box both
+    on the same space.
+
+    **Parameters:**
+
+    - `viscosity`, `diffusivity`: $\\nu, \\kappa \\ge 0$, length²/time. In units of the height, its temperature
+        difference and the time of diffusion of heat they are $Pr$ and 1; in free-fall units $\\sqrt{Pr/Ra}$ and
+        $1/\\sqrt{Pr Ra}$.
+    - `buoyancy`: $\\alpha$, acceleration per unit of temperature: $Pr\\,Ra$, or 1 in free-fall units.
+    - `forcing`: body force, a callable `(t, x, ...)` that returns one component per axis.
+
+    Reference: Chandrasekhar, Hydrodynamic and Hydromagnetic Stability (1961), section II.8.
+    """
+
+    viscosity: float | jax.Array
+    diffusivity: float | jax.Array
+    buoyancy: float | jax.Array = 1.0
+    forcing: Callable | None = None
+
+    def __check_init__(self):
+        require_nonnegative(self, "viscosity", "diffusivity")
+
+    def linear(self, state):
+        u, temperature = self._split(state)
+        return self.viscosity * laplacian(u), self.diffusivity * laplacian(temperature)
+
+    def nonlinear(self, t, state):
+        u, temperature = self._split(state)
+        up = [0.0] * (u.space.dimension - 1) + [self.buoyancy]
+        rate = directed(temperature, up, u) - convection(u)
+        f = force(self.forcing, t, u)
+        rate = rate if f is None else rate + f
+        return project(resolve(rate, u), beside=self.viscosity * laplacian(u)), -advect(u, temperature)
+
+    def constrain(self, state):
+        u, temperature = self._split(state)
+        return (project(u), temperature) if isinstance(u.space, Staggered) else None
+
+    def _split(self, state):
+        if isinstance(state, Field) or len(state) != 2:
+            raise TypeError("ThermalConvection: the state is a pair of fields, (velocity, temperature).")
+        u, temperature = state
+        dimension = require_dimension(self, u, 2, 3)
+        require_components(self, u, (dimension,), "the velocity")
+        require_components(self, temperature, (), "the temperature")
+        return u, temperature
