@@ -221,10 +221,12 @@ def axis_basis(
 
 def _crossover() -> int:
     # Microseconds, transform / matrix product, of an (n, n) float32 array on two CPU cores, jax 0.10.2, DCT-II along
-    # the last axis: n = 32: 8/5, 64: 11/11, 128: 35/60, 256: 147/206, 512: 449/1292, 1024: 1881/10025. Type IV (odd n
-    # apart) and float64 cross between 64 and 96 too, DCT-I and DST-I at 128, because of their double length. On
-    # accelerators products are relatively faster; 512 there is a guess between that and the 1024 of jax-cfd on TPUs.
-    return 64 if jax.default_backend() == "cpu" else 512
+    # the last axis: n = 32: 8/5, 64: 11/11, 128: 35/60, 256: 147/206, 512: 449/1292, 1024: 1881/10025. A Poisson solve,
+    # both axes there and back: 64: 70/30, 128: 150/170. float64 is alike, and so are the other types where their FFT
+    # has small factors (DST-I of 127: 45/52); where it has not, products win up to some 300 (DST-I of 128, whose FFT
+    # has the length 258: 94/58). On accelerators products are relatively faster; 512 there is not measured, but a
+    # guess on the safe side of the 1024 that jax-cfd takes on TPUs.
+    return 96 if jax.default_backend() == "cpu" else 512
 
 
 def apply_matrix(matrix: np.ndarray | jax.Array, array: jax.Array, axis: int = -1) -> jax.Array:
