@@ -94,8 +94,8 @@ class Callables(Space):
         return self.linear(function, *fields)
 
     def partial(self, u: Field, axis: int, order: int) -> Field:
-        if self.dimension is not None and not -self.dimension <= axis < self.dimension:
-            raise ValueError(f"axis {axis} does not exist: this function has {self.dimension} spatial axes.")
+        if self.dimension is not None:
+            _check_axis(axis, self.dimension)
         argument = axis + 1 if axis >= 0 else axis
         return Field(self, _Derivative(u.data, argument, order))
 
@@ -144,6 +144,8 @@ class _Derivative(eqx.Module):
     order: int = eqx.field(static=True)
 
     def __call__(self, *arguments):
+        if self.argument != 0:  # an axis of space: how many there are is known here at the latest
+            _check_axis(self.argument - (self.argument > 0), len(arguments) - 1)
         index = self.argument % len(arguments)
 
         def along(value):
@@ -152,6 +154,11 @@ class _Derivative(eqx.Module):
         for _ in range(self.order):
             along = _forward(along)
         return along(arguments[index])
+
+
+def _check_axis(axis: int, dimension: int) -> None:
+    if not -dimension <= axis < dimension:
+        raise ValueError(f"axis {axis} does not exist: this function has {dimension} spatial axes.")
 
 
 def _forward(function):
