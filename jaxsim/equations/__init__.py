@@ -14,6 +14,7 @@ from .navier_stokes import NavierStokesPressure, NavierStokesVelocity, NavierSto
 from .obstacle import Obstacle
 from .phase import CahnHilliard, SwiftHohenberg
 from .reaction_diffusion import AllenCahn, Brusselator, FisherKPP, FitzHughNagumo, GrayScott
+from .reversible_reaction import ReversibleReaction
 from .scalar import PassiveScalar
 from .shallow_water import ShallowWater
 from .thermal_convection import ThermalConvection
@@ -49,6 +50,7 @@ __all__ = [
     "NonlinearSchrodinger",
     "Obstacle",
     "PassiveScalar",
+    "ReversibleReaction",
     "ShallowWater",
     "SwiftHohenberg",
     "ThermalConvection",

@@ -16,6 +16,7 @@ from .exponential import (
     Weights,
 )
 from .imex import IMEXRK2, IMEXRK3, IMEXRK4, IMEXRK5, AbstractIMEXRungeKutta
+from .jacobians import ModalPreconditioner, colored_jacobian, modal_preconditioner, stencil_pattern
 from .multistep import (
     ETDAB2,
     ETDAB3,
@@ -58,16 +59,20 @@ __all__ = [
     "HochbruckOstermann4",
     "Krogstad4",
     "March",
+    "ModalPreconditioner",
     "Phi",
     "SemilinearTerm",
     "Tableau",
     "Weights",
     "checkpointed_scan",
+    "colored_jacobian",
     "ensemble",
     "march",
     "matrix_phis",
+    "modal_preconditioner",
     "phis",
     "rollout",
     "solve",
+    "stencil_pattern",
     "unwrapped",
 ]

@@ -9,6 +9,7 @@ import equinox as eqx
 import numpy as np
 
 Offset = tuple[int, ...]
+MOST_LATTICES = 50_000  # of one modulus that are tried
 
 
 class StencilPattern(eqx.Module):
@@ -46,7 +47,8 @@ class StencilPattern(eqx.Module):
             offset = tuple(int(o) for o in offset)
             if len(offset) != len(self.shape):
                 raise ValueError(f"StencilPattern: the offset {offset} needs one entry per axis ({len(self.shape)}).")
-            found.add(self.wrapped(offset))
+            if all(p or abs(o) < n for o, n, p in zip(offset, self.shape, self.periodic)):  # others leave the box
+                found.add(self.wrapped(offset))
         return tuple(sorted(found))
 
     def wrapped(self, offset: Offset) -> Offset:
@@ -99,23 +101,28 @@ class StencilPattern(eqx.Module):
 def grid_coloring(offsets: Sequence[Offset], shape: Sequence[int], periodic: Sequence[bool]) -> np.ndarray:
     """Colors of nodes such that no two of a color differ by one of the offsets.
 
-    A lattice, $(w \\cdot x) \\bmod m$ with the least $m$, or blocks along each axis where these are fewer.
+    A lattice, $(w \\cdot x) \\bmod m$ with the least $m$, or blocks along each axis where no smaller lattice is found.
     """
     differences = np.array([d for d in offsets if any(d)], int).reshape(-1, len(shape))
-    reach = np.abs(differences).max(axis=0, initial=0) + 1
-    blocks = [_axis_colors(n, r, p) for n, r, p in zip(shape, reach, periodic)]
-    bound = int(np.prod([b.max() + 1 for b in blocks]))
-    nodes = np.indices(shape)
-    for modulus in range(1, bound):
+    blocks = block_coloring(np.abs(differences).max(axis=0, initial=0) + 1, shape, periodic)
+    for modulus in range(1, int(blocks.max()) + 1):
+        if modulus ** len(shape) > MOST_LATTICES:
+            break
         weights = np.array(list(itertools.product(range(modulus), repeat=len(shape))))
         closed = [(weights[:, a] * n) % modulus == 0 for a, (n, p) in enumerate(zip(shape, periodic)) if p]
         apart = ((weights @ differences.T) % modulus != 0).all(axis=1)
         good = weights[np.logical_and.reduce([apart, *closed])]
         if len(good):
-            return np.tensordot(good[0], nodes, 1) % modulus
+            return np.tensordot(good[0], np.indices(shape), 1) % modulus
+    return blocks
+
+
+def block_coloring(widths: Sequence[int], shape: Sequence[int], periodic: Sequence[bool]) -> np.ndarray:
+    """Colors of nodes, the same only for nodes at least a width apart along some axis."""
     colors = np.zeros(shape, int)
-    for axis, block in enumerate(blocks):
-        colors = colors * (block.max() + 1) + block[nodes[axis]]
+    for nodes, count, width, closed in zip(np.indices(shape), shape, widths, periodic):
+        along = _axis_colors(count, int(width), closed)
+        colors = colors * (along.max() + 1) + along[nodes]
     return colors
 
 

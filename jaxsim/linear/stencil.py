@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import lineax as lx
 import numpy as np
 
-from .coloring import Offset, StencilPattern, grid_coloring
+from .coloring import Offset, StencilPattern, block_coloring
 
 LONG = 16  # nodes; a shorter axis may be coupled from end to end by wide stencils
 
@@ -124,9 +124,8 @@ def find_stencil(function: Callable, state: Any, shape: tuple[int, ...], periodi
     if influence(np.zeros((components, *shape), bool)).any():
         raise ValueError("find_stencil: the derivative at this state is not finite; give another state.")
     reach = [_axis_reach(influence, components, shape, axis, p) for axis, p in enumerate(periodic)]
-    box = list(np.ndindex(*(4 * r + 1 for r in reach)))
-    apart = [tuple(b - 2 * r for b, r in zip(offset, reach)) for offset in box]
-    colors = grid_coloring([free.wrapped(o) for o in apart], shape, periodic)
+    colors = block_coloring([2 * r + 1 for r in reach], shape, periodic)
+    box = {free.wrapped(tuple(b - r for b, r in zip(o, reach))) for o in np.ndindex(*(2 * r + 1 for r in reach))}
     couplings: list[list[set]] = [[set() for _ in range(components)] for _ in range(components)]
     nodes = np.indices(shape)
     for j in range(components):
@@ -134,8 +133,7 @@ def find_stencil(function: Callable, state: Any, shape: tuple[int, ...], periodi
             marks = np.zeros((components, *shape), bool)
             marks[j] = colors == color
             rows = np.asarray(influence(marks))
-            for offset in {free.wrapped(tuple(b - r for b, r in zip(o, reach)))
-                           for o in np.ndindex(*(2 * r + 1 for r in reach))}:  # fmt: skip
+            for offset in box:
                 source, inside = _neighbor(nodes, offset, shape, periodic)
                 hit = inside & (colors[tuple(source)] == color)
                 for i in range(components):
