@@ -106,7 +106,7 @@ def smooth_fraction(distance: jax.Array, width) -> jax.Array:
     - `width`: half the width $w$ of the layer, a positive length; one or two cells.
     """
     s = jnp.clip(distance / width, -1, 1)
-    return 0.5 * (1 - s - jnp.sin(jnp.pi * s) / jnp.pi)
+    return jnp.clip(0.5 * (1 - s - jnp.sin(jnp.pi * s) / jnp.pi), 0, 1)  # rounding leaves 1e-17 outside
 
 
 def _from(center, x):
