@@ -10,7 +10,15 @@ from jaxsim.linear import CG, FGMRES, MINRES, fixed_steps_cg
 
 N = 24
 POSITIVE, SYMMETRIC = lx.positive_semidefinite_tag, lx.symmetric_tag
-SOLVERS = [CG(1e-10), MINRES(1e-10), FGMRES(1e-10, restart=N)]
+
+
+def make(kind, rtol=1e-10, max_steps=1000):
+    """Tolerances as arrays share one compilation."""
+    fields = jnp.asarray(rtol), jnp.asarray(0.0), jnp.asarray(max_steps)
+    return kind(*fields, restart=N) if kind is FGMRES else kind(*fields)
+
+
+KINDS = [CG, MINRES, FGMRES]
 
 
 def matrix(eigenvalues, seed=0):
@@ -40,9 +48,9 @@ def relative_residual(a, b, solution):
     return np.linalg.norm(b - a @ np.asarray(solution.value)) / np.linalg.norm(b)
 
 
-@pytest.mark.parametrize("solver", SOLVERS, ids=["CG", "MINRES", "FGMRES"])
-def test_solution_statistics_and_first_guess(solver):
-    a, b = matrix(DEFINITE), vector()
+@pytest.mark.parametrize("kind", KINDS)
+def test_solution_statistics_and_first_guess(kind):
+    a, b, solver = matrix(DEFINITE), vector(), make(kind)
     cold = run(a, b, solver)
     assert cold.result == lx.RESULTS.successful
     assert relative_residual(a, b, cold) < 1e-10
@@ -56,9 +64,9 @@ def test_solution_statistics_and_first_guess(solver):
     assert zero.result == lx.RESULTS.successful and not np.any(zero.value)
 
 
-@pytest.mark.parametrize("solver", SOLVERS, ids=["CG", "MINRES", "FGMRES"])
-def test_failures_are_reported(solver):
-    a, b = matrix(DEFINITE), vector()
+@pytest.mark.parametrize("kind", KINDS)
+def test_failures_are_reported(kind):
+    a, b, solver = matrix(DEFINITE), vector(), make(kind)
     singular = matrix(np.concatenate([[0.0], DEFINITE[1:]]))
     for x, y in ((a, np.where(b == b[3], np.nan, b)), (np.where(a == a[0, 1], np.nan, a), b)):
         failed = lx.linear_solve(operator(x), jnp.asarray(y), solver, throw=False)
@@ -70,18 +78,18 @@ def test_failures_are_reported(solver):
     assert run(singular, b, solver).result in (lx.RESULTS.singular, lx.RESULTS.stagnation)
     with pytest.raises(Exception, match="[Ss]ingular|[Ss]tagnation|well-posed"):
         lx.linear_solve(operator(singular), jnp.asarray(b), solver)
-    few = run(a, b, type(solver)(1e-10, 0.0, 3))
+    few = run(a, b, make(kind, max_steps=3))
     assert few.result == lx.RESULTS.max_steps_reached and few.stats["num_steps"] == 3
     # Beyond what rounding allows, and yet never a success that is none.
-    assert run(a, b, type(solver)(1e-18)).result == lx.RESULTS.stagnation
+    assert run(a, b, make(kind, 1e-18)).result == lx.RESULTS.stagnation
 
 
 def test_point_source_needs_more_than_one_step():
     a = 2 * np.eye(N) - np.eye(N, k=1) - np.eye(N, k=-1)
     b = np.zeros(N)
     b[N // 3] = 1.0
-    for solver in SOLVERS:
-        solution = run(a, b, solver)
+    for kind in KINDS:
+        solution = run(a, b, make(kind))
         assert solution.result == lx.RESULTS.successful
         np.testing.assert_allclose(solution.value, np.linalg.solve(a, b), rtol=1e-8)
     # This is what the rule avoids: an entry of b that is zero passes an entrywise test.
@@ -92,16 +100,16 @@ def test_point_source_needs_more_than_one_step():
 def test_indefinite_systems():
     a, b = matrix(INDEFINITE), vector()
     close = operator(matrix(1 / (np.abs(INDEFINITE) + 0.3)))
-    plain, helped = run(a, b, MINRES(1e-10), SYMMETRIC), run(a, b, MINRES(1e-10), SYMMETRIC, preconditioner=close)
-    flexible = run(a, b, FGMRES(1e-10, restart=N), SYMMETRIC, preconditioner=close)
+    plain, helped = run(a, b, make(MINRES), SYMMETRIC), run(a, b, make(MINRES), SYMMETRIC, preconditioner=close)
+    flexible = run(a, b, make(FGMRES), SYMMETRIC, preconditioner=close)
     for solution in (plain, helped, flexible):
         assert solution.result == lx.RESULTS.successful and relative_residual(a, b, solution) < 1e-10
     assert helped.stats["num_steps"] < plain.stats["num_steps"]
-    assert run(a, b, CG(1e-10)).result == lx.RESULTS.breakdown
-    for solver in (CG(1e-10), MINRES(1e-10)):
+    assert run(a, b, make(CG)).result == lx.RESULTS.breakdown
+    for solver in (make(CG), make(MINRES)):
         bad = lx.MatrixLinearOperator(jnp.asarray(-np.eye(N)), POSITIVE)
         assert run(matrix(DEFINITE), b, solver, preconditioner=bad).result == lx.RESULTS.breakdown
-    negative = run(-matrix(DEFINITE), b, CG(1e-10), lx.negative_semidefinite_tag)
+    negative = run(-matrix(DEFINITE), b, make(CG), lx.negative_semidefinite_tag)
     assert relative_residual(-matrix(DEFINITE), b, negative) < 1e-10
 
 

@@ -63,8 +63,8 @@ def test_second_order(pair, wave):
         first = k * (np.cos(k * x) if wave is np.sin else -np.sin(k * x))
         f = -(slope * first - a * k**2 * u(x)) + 3 * u(x)
         for mean in (harmonic_mean, arithmetic_mean):
-            solved = lx.linear_solve(VariableDiffusion(a, h, (pair,), 3.0, mean), jnp.asarray(f), CG(1e-11)).value
-            errors.append(np.abs(solved - u(x)).max())
+            matrix = jax.jit(lambda o: o.as_matrix())(VariableDiffusion(a, h, (pair,), 3.0, mean))
+            errors.append(np.abs(np.linalg.solve(matrix, f) - u(x)).max())
     assert errors[0] / errors[2] > 3.6 and errors[1] / errors[3] > 3.6
 
 
@@ -80,16 +80,14 @@ def test_one_axis_with_jumps_is_exact():
 
 
 def test_iterations_do_not_depend_on_the_mesh():
-    counts = {}
+    counts = []
     for n in (16, 32):
-        operator = VariableDiffusion(smooth(n), 1 / n)
-        b = jnp.ones((n, n))
-        for name, inverse in (("multigrid", Multigrid(operator)), ("fast", fast_poisson(operator))):
-            value, count = steps(operator, b, inverse)
-            assert jnp.linalg.norm(b - operator.mv(value)) <= 1e-8 * n
-            counts[name, n] = int(count)
-    assert counts["multigrid", 32] <= counts["multigrid", 16] + 2 <= 11
-    assert counts["fast", 32] <= counts["fast", 16] + 2 <= 13
+        operator, b = VariableDiffusion(smooth(n), 1 / n), jnp.ones((n, n))
+        value, count = steps(operator, b, Multigrid(operator))
+        assert jnp.linalg.norm(b - operator.mv(value)) <= 1e-8 * n
+        counts.append(int(count))
+    assert counts[1] <= counts[0] + 2 <= 11
+    assert steps(operator, b, fast_poisson(operator))[1] <= 12
 
 
 @pytest.mark.slow
@@ -133,7 +131,7 @@ def test_gradients_of_the_coefficient():
     # The cycle itself can be unrolled and transposed.
     operator = VariableDiffusion(jnp.exp(log_a), 1 / n)
     inverse = Multigrid(operator)
-    two = lambda b: jnp.vdot(weight, fixed_steps_cg(operator, b, None, 2, inverse))
+    two = jax.jit(lambda b: jnp.vdot(weight, fixed_steps_cg(operator, b, None, 2, inverse)))
     difference = (two(b + 1e-5 * direction) - two(b - 1e-5 * direction)) / 2e-5
     np.testing.assert_allclose(jnp.vdot(jax.jit(jax.grad(two))(b), direction), difference, rtol=1e-7)
 
@@ -149,7 +147,8 @@ def test_float32_and_batches():
 
     value, residual = jax.jit(jax.vmap(one))(a)
     assert value.dtype == jnp.float32 and jnp.all(jnp.linalg.norm(residual, axis=(1, 2)) < 1.2e-5 * 16)
-    assert Multigrid(VariableDiffusion(a[0], 1 / 16)).mv(value[0]).dtype == jnp.float32
+    cycle = lambda a: Multigrid(VariableDiffusion(a, 1 / 16)).mv(a)
+    assert jax.eval_shape(cycle, a[0]).dtype == jnp.float32
 
 
 def test_refusals():

@@ -29,13 +29,12 @@ class SymmetricOperator(lx.AbstractLinearOperator):
 
     def as_matrix(self) -> jax.Array:
         leaves, treedef = jax.tree.flatten(self.in_structure())
-        size, rows, start = self.in_size(), [], 0
+        size, unit, start = self.in_size(), [], 0
         for leaf in leaves:
-            block = jnp.eye(leaf.size, size, -0, leaf.dtype)
-            block = jnp.roll(block, start, axis=1).T.reshape(size, *leaf.shape)
-            rows.append(block)
+            columns = jnp.eye(size, dtype=leaf.dtype)[:, start : start + leaf.size]
+            unit.append(columns.reshape(size, *leaf.shape))
             start += leaf.size
-        images = jax.vmap(self.mv)(jax.tree.unflatten(treedef, rows))
+        images = jax.vmap(self.mv)(jax.tree.unflatten(treedef, unit))
         return jnp.concatenate([image.reshape(size, -1) for image in jax.tree.leaves(images)], axis=1).T
 
 
