@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import diffrax as dfx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 import jaxsim as js
@@ -128,7 +127,7 @@ def extrema(u: js.Field) -> dict[str, float]:
 
 
 # -- the benchmark -----------------------------------------------------------------------------------------------------
-def solve(reynolds: float, cells: int, stretching: float | None = None, tolerance: float = 3e-6) -> tuple[js.Field, list]:
+def solve(reynolds: float, cells: int, stretching: float | None = None, tolerance: float = 3e-6):
     """The steady flow, and how it was reached: over ever finer grids, each starting from what the coarser ones say."""
     levels = [cells]
     while levels[0] % 2 == 0 and levels[0] // 2 >= COARSEST:
@@ -187,7 +186,8 @@ def main():
     u, history = solve(options.reynolds, cells, options.stretching, options.tolerance)
     seconds = time.perf_counter() - begun
     horizontal, vertical = center_lines(u)
-    profiles = {"y": _ghia.HEIGHTS, "u": horizontal(_ghia.HEIGHTS), "x": _ghia.ABSCISSAE, "v": vertical(_ghia.ABSCISSAE)}
+    y, x = _ghia.HEIGHTS, _ghia.ABSCISSAE
+    profiles = {"y": y, "u": horizontal(y), "x": x, "v": vertical(x)}
     rows = [[h["cells"], h["time"], h["steps"], h["change"], h["seconds"]] for h in history]
     table(["cells per axis", "time units", "steps", "rate of change", "seconds"], rows)
     data = {key: [float(a) for a in values] for key, values in profiles.items()}

@@ -6,7 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 
-from .boundary import Boundary, Dirichlet, Neumann, _leaf
+from .boundary import Boundary, Dirichlet, Neumann, _leaf, is_concrete
 
 
 class FlowBoundary(Boundary):
@@ -35,6 +35,8 @@ def velocity_component(value: Any, index: int, dimension: int) -> Any:
         return None
     if callable(value):
         return _Component(value, index, dimension)
+    if (isinstance(value, tuple) or jnp.ndim(value)) and len(value) != dimension:
+        raise ValueError(f"a velocity at a wall has one entry per axis ({dimension}); got {len(value)}.")
     return value[index] if isinstance(value, tuple) or jnp.ndim(value) else value
 
 
@@ -130,6 +132,10 @@ class ConvectiveOutflow(FlowBoundary):
     speed: Any = eqx.field(converter=jnp.asarray)
     open = False
     value = None
+
+    def __check_init__(self):
+        if jnp.ndim(self.speed) or (is_concrete(self.speed) and not self.speed > 0):
+            raise ValueError(f"ConvectiveOutflow: `speed` must be one positive number, got {self.speed}.")
 
     def component(self, index, normal, dimension):
         return Neumann()

@@ -65,6 +65,8 @@ class Fourier(Space):
     def __check_init__(self):
         if not isinstance(self.grid, Grid):
             raise TypeError(f"Fourier needs a Grid, as in js.Fourier(js.Grid(64)); got {type(self.grid).__name__}.")
+        if not self.grid.uniform:
+            raise ValueError("Fourier: waves need equal cells; leave out the stretching, or use FiniteDifference.")
         if min(self.grid.shape) < 3:
             raise ValueError(f"Fourier needs at least 3 nodes on every axis, got {self.grid.shape}.")
         if self.dealias is not None and self.dealias < 1:

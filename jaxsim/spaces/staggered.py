@@ -12,6 +12,7 @@ import numpy as np
 from ..field import Field
 from ..grid import Grid
 from . import _fluxes, _pressure, _walls
+from ._balance import balanced
 from ._base import Space
 from ._compact import Cells, cells_of
 from ._fluxes import closed, difference_across
@@ -74,6 +75,8 @@ class Staggered(Space):
         self.boundary = per_side(boundary, grid.dimension)
         self.scheme = scheme
         self.time = None if time is None else jnp.asarray(time)
+        if scheme is not None and not callable(scheme):
+            raise TypeError(f"Staggered: `scheme` is an upwind scheme such as js.Upwind(3), got {scheme!r}.")
         if scheme is not None and not grid.uniform:
             raise ValueError("Staggered: schemes are for equal cells; leave out `scheme` or the stretching.")
         for part in self.parts():
@@ -133,6 +136,9 @@ class Staggered(Space):
 
     # -- making and reading fields -----------------------------------------------------------------------------------
     def field(self, source) -> Field:
+        return balanced(self, self._made(source))
+
+    def _made(self, source) -> Field:
         parts = self.parts()
         if callable(source):
             return self.join(
