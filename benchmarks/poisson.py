@@ -1,15 +1,19 @@
 """Log-normal Darcy flow on ever finer meshes: iterations and time to solve, beside SciPy, PyAMG and lineax."""
 
 import functools
+import os
 
-import jax
-import jax.numpy as jnp
-import lineax as lx
-import numpy as np
+# One thread for BLAS, which PyAMG calls on small matrices: on a busy machine more threads wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from jaxsim import linear
+import jax  # noqa: E402
+import jax.numpy as jnp  # noqa: E402
+import lineax as lx  # noqa: E402
+import numpy as np  # noqa: E402
 
-from ._common import arguments, finish, heading, interleaved, machine, peer, ratio, table
+from jaxsim import linear  # noqa: E402
+
+from ._common import arguments, finish, heading, interleaved, machine, peer, ratio, table  # noqa: E402
 
 RTOL = 1e-8
 ALPHA, TAU, MODES = 2.5, 7.0, 23  # the field has the same modes on every mesh, all resolved by the coarsest
@@ -59,7 +63,7 @@ def lineax_cg(operator, b, make):
 
 
 def peers(operator, b) -> dict:
-    """SciPy's direct solver and PyAMG's solvers, on one thread as they come."""
+    """SciPy's direct solver and PyAMG's solvers, on one thread."""
     entries, right = {}, np.asarray(b).reshape(-1)
     linalg, pyamg = peer("scipy.sparse.linalg"), peer("pyamg")
     if linalg is None:
@@ -105,12 +109,13 @@ def case(nodes: int, amplitude: float, options) -> dict:
             "success": bool(success),
             "relative residual": float(jnp.linalg.norm(residual) / jnp.linalg.norm(b)),
         }
-    # Solvers that take hundreds of steps are timed with the others, since turns make the ratios comparable.
-    times = interleaved({name: lambda run=run: run()[0] for name, run in runs.items()}, options.repeats)
+    # Beyond this, plain conjugate gradients are counted and not timed: they take most of the time there is.
+    timed = {name: run for name, run in runs.items() if nodes <= 128 or name not in ("ours, CG", "lineax CG")}
+    times = interleaved({name: lambda run=run: run()[0] for name, run in timed.items()}, options.repeats)
     for name, entry in entries.items():
-        entry["seconds"] = times[name]
+        entry["seconds"] = times.get(name)
     best = min(("ours, CG + fast Poisson", "ours, CG + multigrid"), key=lambda name: times[name]["median"])
-    over = {n: ratio(times[n], times[best]) for n in times}
+    over = {name: ratio(times.get(name), times[best]) for name in runs}
     contrast = float(field.max() / field.min())
     return {
         "nodes": nodes,
@@ -130,7 +135,7 @@ def versions() -> dict:
 def main():
     options = arguments(__doc__, precision=64)
     about = machine()
-    sizes = (48, 64) if options.quick else (48, 64, 128, 256, 512)
+    sizes = (48, 64) if options.quick else (48, 128, 256, 512)
     heading(f"-div(a grad u) = 1 on the unit square, u = 0 on its walls, rtol {RTOL:.0e}", about, options)
     print(", ".join(f"{name} {version or 'missing: its entries are left out'}" for name, version in versions().items()))
     cases = []
@@ -140,7 +145,13 @@ def main():
             cases.append(result)
             print(f"\n{nodes}² cells, contrast of a {result['contrast']:.3g}; times over {result['best']}")
             rows = [
-                [name, e["iterations"], e["relative residual"], e["seconds"]["median"], result["over best"][name]]
+                [
+                    name,
+                    e["iterations"],
+                    e["relative residual"],
+                    e["seconds"] and e["seconds"]["median"],
+                    result["over best"][name],
+                ]
                 for name, e in result["entries"].items()
             ]
             table(["solver", "iterations (goal 15)", "relative residual", "s, set-up and solve", "ratio"], rows)
