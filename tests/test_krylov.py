@@ -162,7 +162,11 @@ def test_batches_and_traced_tolerances():
     assert steps[0] == alone[1]
 
 
-@pytest.mark.parametrize("solver", [CG(1e-13), MINRES(1e-13), FGMRES(1e-13, restart=N)], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize(
+    "solver",
+    [CG(1e-13), pytest.param(MINRES(1e-13), marks=pytest.mark.slow), FGMRES(1e-13, restart=N)],
+    ids=lambda s: type(s).__name__,
+)
 def test_derivatives(solver):
     a = matrix(DEFINITE)
     if not isinstance(solver, CG):
