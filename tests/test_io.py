@@ -140,3 +140,51 @@ def test_without_xarray_the_error_names_the_extra(monkeypatch, tmp_path):
         io.to_xarray(js.Fourier(js.Grid(8)).field(jnp.sin))
     written = io.write_observations(tmp_path / "o.npz", observations())  # NumPy files need no extra
     assert io.read_observations(written).lengths == (2.0, 3.0)
+
+
+# -- data sets of many simulations -------------------------------------------------------------------------------------
+def cases(**changes):
+    space = js.Staggered(js.Grid((5, 4), 0.0, (2.0, 1.0)), js.NoSlip())
+    u = np.arange(2 * 3 * 5 * 4, dtype=float).reshape(2, 3, 5, 4)
+    made = dict(
+        values={"u": u, "solid": np.eye(2)[:, :1, None] * np.ones((5, 4))},
+        times=np.arange(3) * 0.5,
+        parameters={"speed": [1.0, 2.0], "density": 3.0},
+        units={"u": "m/s", "speed": "m/s", "t": "s"},
+    )
+    return io.to_dataset(space, **(made | changes), title="two cases"), u
+
+
+@pytest.mark.parametrize("suffix", ["nc", "zarr"])
+def test_data_sets_come_back_with_their_parameters(tmp_path, suffix):
+    data, u = cases()
+    path = tmp_path / f"cases.{suffix}"
+    data.to_zarr(path, zarr_format=2) if suffix == "zarr" else data.to_netcdf(path)
+    with xarray.open_dataset(path, engine="zarr" if suffix == "zarr" else "netcdf4", decode_times=False) as read:
+        assert read.u.dims == ("case", "t", "x", "y") and read.solid.dims == ("case", "x", "y")
+        np.testing.assert_array_equal(read.u.sel(t=1.0)[1], u[1, 2])
+        np.testing.assert_array_equal((read.u * (1 - read.solid)).where(read.speed == 1, drop=True), 0 * u[:1])
+        assert float(read.density) == 3 and read.u.units == "m/s" and read.attrs["title"] == "two cases"
+        np.testing.assert_allclose(read.x, [0.2, 0.6, 1.0, 1.4, 1.8])
+
+
+def test_cases_may_have_times_of_their_own():
+    data, _ = cases(times=np.array([[1.0], [2.0]]) * np.arange(3), units={"time": "s"})
+    assert data.time.dims == ("case", "t") and float(data.time[1, 2]) == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"values": {}}, "empty"),
+        ({"values": {"u": np.zeros((2, 3, 4, 5))}}, r"`u` has shape \(2, 3, 4, 5\); it needs \(2, 3, 5, 4\)"),
+        ({"values": {"u": np.full((2, 3, 5, 4), np.nan)}}, "not finite"),
+        ({"values": {"speed": np.zeros((2, 3, 5, 4))}}, "given twice"),
+        ({"times": np.zeros((3, 3))}, "`times` is of shape"),
+        ({"parameters": {"speed": [1.0, 2.0, 3.0]}}, "for 2 cases"),
+        ({"units": {"mass": "kg"}}, "neither a value"),
+    ],
+)
+def test_data_sets_that_do_not_fit_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        cases(**changes)

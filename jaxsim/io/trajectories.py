@@ -43,12 +43,19 @@ def to_xarray(u: Field, times: Any = None, name: str = "u") -> Any:
         dims.append("t")
     rest = leading - len(dims)
     dims += ["component"] if rest == 1 else [f"component_{i}" for i in range(rest)]
-    for axis, nodes in enumerate(u.space.coordinates()):
-        line = tuple(slice(None) if i == axis else 0 for i in range(grid.dimension))
-        coordinates[_NAMES[axis]] = np.asarray(nodes)[line]
+    coordinates |= line_coordinates(u.space)
     attributes = {"lower": list(grid.lower), "upper": list(grid.upper)}
     dims += _NAMES[: grid.dimension]
     return require("xarray").DataArray(values, coordinates, dims, name, attributes)
+
+
+def line_coordinates(space: Space) -> dict[str, np.ndarray]:
+    """Coordinates of a space's nodes along each axis, by the name of the axis."""
+    lines = {}
+    for axis, nodes in enumerate(space.coordinates()):
+        line = tuple(slice(None) if i == axis else 0 for i in range(space.dimension))
+        lines[_NAMES[axis]] = np.asarray(nodes)[line]
+    return lines
 
 
 def save(path: str | Path, u: Field, times: Any = None) -> Path:
