@@ -28,6 +28,7 @@ from .field import Field
 from .grid import Grid
 from .integrate import March, SemilinearTerm, ensemble, march, rollout, solve
 from .spaces import (
+    Body,
     ConvectiveOutflow,
     Dirichlet,
     FiniteDifference,
@@ -51,6 +52,7 @@ from .stretching import SinhStretching, Stretching, TanhStretching
 __version__ = "0.1.0"
 
 __all__ = [
+    "Body",
     "ConvectiveOutflow",
     "Dirichlet",
     "Equation",

@@ -69,6 +69,33 @@ def test_gradient_of_drag_with_respect_to_the_shape():
         np.testing.assert_allclose(exact[i], difference, rtol=1e-6)
 
 
+def walled_body(radius=0.2):
+    ball, profile = Ball((0.6, 0.5), radius), lambda x, y: (4 * y * (1 - y), 0 * y)
+    sides = ((js.Inflow(lambda t, x, y: profile(x, y)), js.Outflow()), js.NoSlip())
+    space = js.Staggered(js.Grid((20, 10), 0.0, (2.0, 1.0)), sides, body=js.Body(ball, 0.1))
+    flow = js.equations.NavierStokesVelocity(0.05, obstacle=js.equations.Obstacle(ball, 0.02, 0.1))
+    return flow, js.rollout(flow, space.field(profile), dt=0.01, steps=5, solver=IMEXRK2())
+
+
+def test_nothing_leaks_into_a_body():
+    flow, u = walled_body(0.25)
+    assert jnp.abs(js.div(u).values).max() < 1e-8
+    alpha = u.space.body.apertures(*u[0].space.coordinates())
+    inflow = jnp.sum(4 * u[0].space.nodes(1) * (1 - u[0].space.nodes(1)))
+    np.testing.assert_allclose(jnp.sum(alpha * u[0].values, 1), inflow, rtol=1e-8)  # as much through every section
+    scalar = u.space.scalar()
+    inside = u.space.body.shape(*scalar.coordinates()) < -0.15  # cells whose faces are all shut
+    change = js.advect(u, scalar.field(lambda x, y: jnp.where(u.space.body.shape(x, y) < -0.15, 1.0, 0.0)))
+    assert inside.sum() >= 4 and jnp.all(change.values[inside] == 0)
+
+
+@pytest.mark.slow
+def test_gradient_through_the_pressure_around_a_body():
+    drag = jax.jit(lambda radius: (lambda flow, u: flow.obstacle.force(0.0, u)[0])(*walled_body(radius)))
+    difference = (drag(0.2 + 1e-5) - drag(0.2 - 1e-5)) / 2e-5
+    np.testing.assert_allclose(jax.grad(drag)(0.2), difference, rtol=1e-6)
+
+
 def test_pressure_is_that_of_poiseuille_flow():
     inflow = js.Inflow(lambda t, x, y: (4 * y * (1 - y), 0 * y))
     space = js.Staggered(js.Grid((24, 16), 0.0, (1.5, 1.0)), ((inflow, js.Outflow()), js.NoSlip()))

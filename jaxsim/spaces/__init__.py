@@ -1,6 +1,7 @@
 """What fields are made of: one file per space."""
 
 from ._base import Modes, NoDiagonalForm, Space
+from .body import Body
 from .boundary import Boundary, Dirichlet, Neumann, Periodic, Robin
 from .finite_difference import FiniteDifference
 from .flow_boundary import ConvectiveOutflow, FlowBoundary, FreeSlip, Inflow, MovingWall, NoSlip, Outflow
@@ -11,6 +12,7 @@ from .sharding import error_if, shard
 from .staggered import Staggered
 
 __all__ = [
+    "Body",
     "Boundary",
     "Callables",
     "ConvectiveOutflow",

@@ -5,6 +5,7 @@ Where the carrying velocity is free of divergence the sum over all nodes of $u\\
 """
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from ..field import Field
@@ -18,6 +19,15 @@ def closed(c: Field, axis: int) -> tuple:
     """Values of a velocity component on all faces of its own axis, walls included; and which array axis that is."""
     values, along = _along(c, axis)
     return _walls.with_walls(values, along, _sides(c, axis), 2, c.space.axes[axis]), along
+
+
+def through(space, faces, axis: int):
+    """What crosses the faces of an axis: their velocity times their open part."""
+    if space.body is None:
+        return faces
+    grid, periodic = space.grid, space.periodic
+    x = [grid.centers(a) if a != axis else grid.faces(a)[: -1 if periodic[a] else None] for a in range(space.dimension)]
+    return faces * space.body.apertures(*(jnp.asarray(c, faces.dtype) for c in np.meshgrid(*x, indexing="ij")))
 
 
 def difference_across(c: Field, axis: int):
@@ -47,7 +57,7 @@ def wall_values(c: Field, axis: int) -> tuple:
 def momentum(space, velocity: Field, u: Field) -> Field:
     """$\\nabla\\cdot(v u)$ of every component of a velocity."""
     carriers, parts = space.split(velocity), space.split(u)
-    faces = [closed(c, i)[0] for i, c in enumerate(carriers)]
+    faces = [through(space, closed(c, i)[0], i) for i, c in enumerate(carriers)]
     results = []
     for i, c in enumerate(parts):
         total = None
@@ -91,7 +101,7 @@ def transport(space, velocity: Field, u: Field) -> Field:
     """$\\nabla\\cdot(v u)$ of scalars at the centers."""
     total = None
     for j, (cells, carrier) in enumerate(zip(space.cells, space.split(velocity))):
-        faces, _ = closed(carrier, j)
+        faces = through(space, closed(carrier, j)[0], j)
         flux = cells.difference_at_centers(faces * carried_at_faces(space, u, faces, j), _along(u, j)[1])
         total = flux if total is None else total + flux
     return u.space.derived(total)

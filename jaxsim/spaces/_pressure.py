@@ -7,9 +7,11 @@ is open the mean of $p$ is zero.
 
 import dataclasses
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
+import lineax as lx
 import numpy as np
 from jax import lax
 
@@ -17,7 +19,8 @@ from ..field import Field
 from ..linear.bases import DenseBasis
 from . import _walls
 from ._bases import axis_basis
-from ._compact import Cells
+from ._compact import Cells, column
+from ._fluxes import through
 from ._modes import FiniteDifferenceModes, inverse_laplacian
 from .boundary import Dirichlet, Neumann, Periodic
 from .flow_boundary import ConvectiveOutflow
@@ -37,18 +40,54 @@ def project(space, u: Field, beside: Field | None = None) -> Field:
 
 def potential(space, u: Field):
     """The pressure whose gradient projection subtracts, at the centers, and the excess of what leaves, or `None`."""
-    divergence = sum(
-        cells.difference_at_centers(_crossing(c, i), c.data.values.ndim - space.dimension + i)
-        for i, (c, cells) in enumerate(zip(space.split(u), space.cells))
-    )
+    divergence = _outflow(space, [_crossing(c, i) for i, c in enumerate(space.split(u))])
     excess = _excess(space, divergence)
     if excess is not None:
         divergence = divergence - excess * sum(_beside_wall(space, divergence, *side) for side in _convective(space))
-    return inverse_laplacian(pressure_modes(space), divergence), excess
+    return (_free if space.body is None else _around_body)(space, divergence), excess
 
 
-def gradient(space, pressure, axis: int, nodes):
-    """The compact gradient of values at the centers, at the nodes of one velocity component."""
+def _outflow(space, faces):
+    """The divergence of values on all faces of every axis."""
+    dimension = space.dimension
+    return sum(
+        cells.difference_at_centers(through(space, values, i), values.ndim - dimension + i)
+        for i, (values, cells) in enumerate(zip(faces, space.cells))
+    )
+
+
+def _free(space, divergence):
+    return inverse_laplacian(pressure_modes(space), divergence)
+
+
+def _around_body(space, divergence):
+    """The pressure of $D \\alpha G p$, by a Krylov method; volumes make the operator symmetric."""
+    volumes = math.prod(
+        column(c.widths or (c.spacing,) * c.count, divergence, divergence.ndim - space.dimension + a)
+        for a, c in enumerate(space.cells)
+    )
+
+    def operator(pressure):
+        slopes = [gradient(space, pressure, a, space.component(a).axes[a], walls=True) for a in range(space.dimension)]
+        return -volumes * _outflow(space, slopes)
+
+    def solve(divergence):
+        structure = jax.ShapeDtypeStruct(divergence.shape, divergence.dtype)
+        matrix = lx.FunctionLinearOperator(operator, structure, tags=lx.positive_semidefinite_tag)
+        precondition = lambda residual: _free(space, -residual / volumes)
+        return lx.linear_solve(
+            matrix, -volumes * divergence, space.body.solver, options={"preconditioner": precondition}
+        ).value
+
+    leading = divergence.shape[: divergence.ndim - space.dimension]
+    if not leading:
+        return solve(divergence)
+    flat = jax.vmap(solve)(divergence.reshape(-1, *divergence.shape[len(leading) :]))
+    return flat.reshape(divergence.shape)
+
+
+def gradient(space, pressure, axis: int, nodes, walls: bool = False):
+    """The compact gradient of values at the centers, at the nodes of one velocity component or on all faces."""
     along = pressure.ndim - space.dimension + axis
     beyond = jnp.zeros_like(lax.slice_in_dim(pressure, 0, 1, axis=along))
     slope = space.cells[axis].difference_at_faces(
@@ -57,7 +96,9 @@ def gradient(space, pressure, axis: int, nodes):
     if nodes.periodic:
         return slope
     pads = [(0, 0)] * slope.ndim  # nodes on walls that no pressure moves
-    pads[along] = tuple(int(gap == 0 and not is_open) for gap, is_open in zip(nodes.gaps, _open(space, axis)))
+    pads[along] = tuple(
+        int((walls or gap == 0) and not is_open) for gap, is_open in zip(nodes.gaps, _open(space, axis))
+    )
     return jnp.pad(slope, pads)
 
 

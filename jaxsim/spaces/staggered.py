@@ -16,6 +16,7 @@ from ._balance import balanced
 from ._base import Space
 from ._compact import Cells, cells_of
 from ._fluxes import closed, difference_across
+from .body import Body
 from .boundary import Boundary, Dirichlet, Neumann, Periodic, per_side
 from .finite_difference import FiniteDifference
 from .flow_boundary import FlowBoundary, velocity_component
@@ -50,6 +51,7 @@ class Staggered(Space):
         Periodic when left out.
     - `scheme`: how the fluxes of convection take values at faces: means when left out, or `js.Central(4)` or
         `js.Upwind(1, 3 or 5)` for equal cells. The carrying velocity is always a mean.
+    - `body`: a `js.Body` that nothing passes.
     - `time`: when boundary values that are callables are taken; `bind(state, t)` sets it.
 
     Values in the conditions are leaves of every field's pytree and can be differentiated.
@@ -64,9 +66,11 @@ class Staggered(Space):
     grid: Grid = eqx.field(static=True)
     boundary: tuple
     scheme: Any
+    body: Body | None
     time: Any
 
-    def __init__(self, grid: Grid, boundary: Any = None, scheme: Any = None, time: Any = None):
+    def __init__(self, grid: Grid, boundary: Any = None, scheme: Any = None, body: Body | None = None,
+                 time: Any = None):  # fmt: skip
         if not isinstance(grid, Grid):
             raise TypeError(f"Staggered needs a Grid, as in js.Staggered(js.Grid((64, 64))); got {grid!r}.")
         if grid.dimension < 2:
@@ -74,6 +78,7 @@ class Staggered(Space):
         self.grid = grid
         self.boundary = per_side(boundary, grid.dimension)
         self.scheme = scheme
+        self.body = body
         self.time = None if time is None else jnp.asarray(time)
         if scheme is not None and not callable(scheme):
             raise TypeError(f"Staggered: `scheme` is an upwind scheme such as js.Upwind(3), got {scheme!r}.")
@@ -238,8 +243,11 @@ class Staggered(Space):
 
     def divergence(self, u: Field) -> Field:
         """Net flux out of every cell over its volume, a scalar at the centers."""
-        total = sum(self.cells[i].difference_at_centers(*closed(c, i)) for i, c in enumerate(self.split(u)))
-        return self.scalar().field(total)
+        total = sum(
+            self.cells[i].difference_at_centers(_fluxes.through(self, faces, i), along)
+            for i, (faces, along) in enumerate(closed(c, i) for i, c in enumerate(self.split(u)))
+        )
+        return self.scalar().derived(total)
 
     def curl(self, u: Field) -> Field:
         """In the plane the vorticity at the corners of the cells; in space at the centers, three components."""
