@@ -29,6 +29,7 @@ from .grid import Grid
 from .integrate import March, SemilinearTerm, ensemble, march, rollout, solve
 from .spaces import (
     Body,
+    Central,
     ConvectiveOutflow,
     Dirichlet,
     FiniteDifference,
@@ -44,8 +45,10 @@ from .spaces import (
     Robin,
     Space,
     Staggered,
+    Upwind,
     interpolate,
     shard,
+    transport,
 )
 from .stretching import SinhStretching, Stretching, TanhStretching
 
@@ -53,6 +56,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Body",
+    "Central",
     "ConvectiveOutflow",
     "Dirichlet",
     "Equation",
@@ -76,6 +80,7 @@ __all__ = [
     "Staggered",
     "Stretching",
     "TanhStretching",
+    "Upwind",
     "advect",
     "convection",
     "cross",
@@ -107,4 +112,5 @@ __all__ = [
     "shard",
     "solve",
     "stack",
+    "transport",
 ]

@@ -85,6 +85,8 @@ def march(equation: Equation, u0: Any, *, dt, steps: int, t0=0.0, solver: dfx.Ab
     check_solver(solver, equation, y0)
     if isinstance(solver, AbstractSemilinearSolver):
         solver = solver.prepare(term, dt, y0)
+    elif isinstance(solver, dfx.AbstractRungeKutta) and solver.scan_kind is None:  # checkpoints are taken around steps
+        solver = eqx.tree_at(lambda s: s.scan_kind, solver, "bounded", is_leaf=lambda kind: kind is None)
     solver, y0 = constrained(solver, term, t0, y0)
     precision = jnp.finfo(jnp.result_type(*jax.tree.leaves(y0))).dtype
     every = steps if save_every is None else save_every

@@ -3,6 +3,7 @@
 from ._base import Modes, NoDiagonalForm, Space
 from .body import Body
 from .boundary import Boundary, Dirichlet, Neumann, Periodic, Robin
+from .conservation import Central, Reconstruction, Upwind, transport
 from .finite_difference import FiniteDifference
 from .flow_boundary import ConvectiveOutflow, FlowBoundary, FreeSlip, Inflow, MovingWall, NoSlip, Outflow
 from .fourier import Fourier
@@ -15,6 +16,7 @@ __all__ = [
     "Body",
     "Boundary",
     "Callables",
+    "Central",
     "ConvectiveOutflow",
     "Dirichlet",
     "FiniteDifference",
@@ -30,10 +32,13 @@ __all__ = [
     "NoSlip",
     "Outflow",
     "Periodic",
+    "Reconstruction",
     "Robin",
     "Space",
     "Staggered",
+    "Upwind",
     "error_if",
     "interpolate",
     "shard",
+    "transport",
 ]
