@@ -14,6 +14,8 @@ from PIL import Image
 import jaxsim as js
 from jaxsim import plot
 
+STRETCHING = (js.SinhStretching(2.5, 0.2), js.TanhStretching(1.5))
+
 
 @pytest.fixture(autouse=True)
 def closed_figures():
@@ -38,6 +40,44 @@ def test_image_has_the_first_axis_to_the_right_and_the_extent_of_the_box():
     shown = np.asarray(image.get_array())
     assert shown.shape == (12, 16) and tuple(image.get_extent()) == (0.0, 2.0, -1.0, 3.0)
     assert image.origin == "lower" and np.all(np.diff(shown[0]) > 0) and np.ptp(shown[:, 0]) == 0
+
+
+def pixels(image):
+    """What the gray of every pixel of the axes of an image stands for: rows from the bottom, columns from the left."""
+    figure = image.figure
+    image.axes.set_axis_off()
+    figure.canvas.draw()
+    box = image.axes.get_window_extent()
+    shown = np.asarray(figure.canvas.buffer_rgba())[::-1, :, 0] / 255
+    shown = shown[round(box.y0) : round(box.y1), round(box.x0) : round(box.x1)]
+    low, high = image.get_clim()
+    return low + (high - low) * shown
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        js.FiniteDifference(js.Grid((12, 10), 0.0, (2.0, 1.0), STRETCHING), js.Neumann()),
+        js.FiniteDifference(js.Grid((12, 10), 0.0, (2.0, 1.0)), js.Neumann(), faces=(True, True)),
+        js.Staggered(js.Grid((12, 10), 0.0, (2.0, 1.0)), ((js.NoSlip(), js.Outflow()), js.FreeSlip())).component(0),
+    ],
+    ids=["stretched", "corners", "faces"],
+)
+def test_values_are_drawn_where_their_nodes_are(space):
+    """x + y, which bilinear interpolation reproduces, is found at every pixel between the outermost nodes."""
+    shown = pixels(plot.field(space.field(lambda x, y: x + y), limit=(0, 3), cmap="gray", colorbar=False))
+    rows, columns = ((np.arange(n) + 0.5) / n for n in shown.shape)
+    x, y = 2 * columns, rows[:, None]
+    within = [(c > space.nodes(a)[0]) & (c < space.nodes(a)[-1]) for a, c in enumerate((x, y))]
+    error = np.abs(shown - (x + y))[within[0] & within[1]]
+    assert error.size > 0.75 * shown.size and error.max() < 3 * 3 / 255  # three shades of gray; half a cell is 0.08
+
+
+def test_animation_of_a_stretched_grid(tmp_path):
+    space = js.FiniteDifference(js.Grid((12, 10), 0.0, (2.0, 1.0), STRETCHING), js.Neumann())
+    path = plot.animate(tmp_path / "a.gif", space.field(jnp.stack([jnp.ones((12, 10)), -jnp.ones((12, 10))])))
+    with Image.open(path) as gif:
+        assert gif.n_frames == 2
 
 
 def test_fields_of_both_signs_are_white_at_zero_and_others_sequential():

@@ -24,8 +24,9 @@ def field(
 ) -> Any:
     """Draw a real scalar field: a line in one dimension, an image in two, a section in three.
 
-    Images have the first axis to the right and the second upwards, in the coordinates of the box. Values of both
-    signs get a diverging colormap that is white at zero, and values of one sign a sequential one.
+    Images have the first axis to the right and the second upwards, in the coordinates of the box, with values where
+    their nodes are: on stretched grids too, and on faces or corners of cells. Values of both signs get a diverging
+    colormap that is white at zero, and values of one sign a sequential one.
 
     **Arguments:**
 
@@ -37,7 +38,8 @@ def field(
     - `title`: of the axes.
     - `section`: in three dimensions `(axis, coordinate)` of the plane that is drawn, at the nearest node; the
         middle of the last axis when left out.
-    - `options`: passed to `Axes.plot` or `Axes.imshow`.
+    - `options`: passed to `Axes.plot`, `Axes.imshow` or, where nodes are not the centers of equal cells,
+        `matplotlib.image.NonUniformImage`.
 
     **Returns:** the matplotlib line or image.
 
@@ -45,26 +47,31 @@ def field(
     finite, `ImportError` without matplotlib.
     """
     values, grid = _nodal(u)
-    if values.shape != grid.shape:
+    nodes = [_nodes(u, axis) for axis in range(grid.dimension)]
+    if values.shape != tuple(map(len, nodes)):
         raise ValueError(f"plot.field draws one scalar; this field has components {u.shape}. Pick one: `u[0]`.")
     ax = axes(ax)
     if title is not None:
         ax.set_title(title)
     if grid.dimension == 1:
         low, high = _limits(values, limit)
-        (line,) = ax.plot(_nodes(u, 0), values, **options)
+        (line,) = ax.plot(nodes[0], values, **options)
         ax.set(xlim=(grid.lower[0], grid.upper[0]), xlabel="x")
         if limit is not None:
             ax.set_ylim(low, high)
         return line
     if grid.dimension == 3:
-        values, kept, place = _cut(u, values, section)
+        values, kept, place = _cut(values, grid, nodes, section)
         ax.set_title(place if title is None else f"{title}, {place}")
     elif section is None:
         kept = (0, 1)
     else:
         raise ValueError("plot.field: `section` is for fields in three dimensions.")
-    return _image(ax, values, grid, kept, limit, cmap, colorbar, options)
+    extent = tuple(edge for i in kept for edge in (grid.lower[i], grid.upper[i]))
+    places = None if all(_even(nodes[i], grid, i) for i in kept) else [nodes[i] for i in kept]
+    image = _draw(ax, values, extent, limit, cmap, colorbar, options, places)
+    ax.set(xlabel=_NAMES[kept[0]], ylabel=_NAMES[kept[1]])
+    return image
 
 
 def show(u: Field, **options: Any) -> None:
@@ -129,31 +136,44 @@ def _nodes(u: Field, axis: int) -> np.ndarray:
     return coordinates[tuple(slice(None) if i == axis else 0 for i in range(coordinates.ndim))]
 
 
-def _cut(u: Field, values: np.ndarray, section):
+def _even(nodes: np.ndarray, grid: Grid, axis: int) -> bool:
+    """Whether the nodes of an axis are those of equal cells, at their centers or lower faces, as pixels are."""
+    spacing = grid.spacing[axis]
+    first = (nodes[0] - grid.lower[axis]) / spacing
+    steps = np.diff(nodes) / spacing
+    return len(nodes) == grid.shape[axis] and first < 0.6 and bool(np.allclose(steps, 1, atol=1e-2))
+
+
+def _cut(values: np.ndarray, grid: Grid, nodes: list[np.ndarray], section):
     """A plane of a field in space, the axes that are left, and where it is."""
-    grid = u.space.grid
     axis, place = (2, 0.5 * (grid.lower[2] + grid.upper[2])) if section is None else section
     axis = grid.axis(axis)
-    nodes = _nodes(u, axis)
-    index = int(np.argmin(np.abs(nodes - place)))
+    index = int(np.argmin(np.abs(nodes[axis] - place)))
     kept = tuple(i for i in range(3) if i != axis)
-    return np.take(values, index, axis), kept, f"{_NAMES[axis]} = {nodes[index]:.3g}"
+    return np.take(values, index, axis), kept, f"{_NAMES[axis]} = {nodes[axis][index]:.3g}"
 
 
-def _image(ax, values, grid, kept, limit, cmap, colorbar, options):
-    extent = tuple(edge for i in kept for edge in (grid.lower[i], grid.upper[i]))
-    image = _draw(ax, values, extent, limit, cmap, colorbar, options)
-    ax.set(xlabel=_NAMES[kept[0]], ylabel=_NAMES[kept[1]])
+def _draw(ax, values, extent, limit, cmap, colorbar, options, nodes=None):
+    low, high = _limits(values, limit)
+    cmap = cmap or ("RdBu_r" if low < 0 < high else "viridis")
+    options = {"extent": extent, "interpolation": "bilinear", **options}
+    if nodes is None:
+        image = ax.imshow(values.T, vmin=low, vmax=high, cmap=cmap, **{"origin": "lower", **options})
+    else:
+        image = _uneven_image(ax, values, nodes, cmap, **options)
+        image.set_clim(low, high)
+    if colorbar:
+        ax.figure.colorbar(image, ax=ax, fraction=0.046, pad=0.02)
     return image
 
 
-def _draw(ax, values, extent, limit, cmap, colorbar, options):
-    low, high = _limits(values, limit)
-    cmap = cmap or ("RdBu_r" if low < 0 < high else "viridis")
-    options = {"origin": "lower", "extent": extent, "interpolation": "bilinear", **options}
-    image = ax.imshow(values.T, vmin=low, vmax=high, cmap=cmap, **options)
-    if colorbar:
-        ax.figure.colorbar(image, ax=ax, fraction=0.046, pad=0.02)
+def _uneven_image(ax, values, nodes, cmap, *, extent, aspect="equal", **options):
+    """An image whose pixels are interpolated from values at the nodes of a tensor grid."""
+    image = require("matplotlib.image").NonUniformImage(ax, cmap=cmap, extent=extent, **options)
+    image.set_data(*nodes, values.T)
+    image.set_clip_path(ax.patch)
+    ax.add_image(image)
+    ax.set(xlim=extent[:2], ylim=extent[2:], aspect=aspect)
     return image
 
 
