@@ -64,6 +64,7 @@ LOCAL = {
     "Allen-Cahn": (eq.AllenCahn(0.1, 1.5), 2, (), False, 3),
     "Gray-Scott": (eq.GrayScott(0.2, 0.1), 2, (2,), False, 3),
     "Brusselator": (eq.Brusselator(0.2, 0.1, 1.1, 2.5), 2, (2,), False, 3),
+    "reversible reaction": (eq.ReversibleReaction(0.7, 0.9, 1.1, 0.2, 0.5, 0.6, 0.4, 1.3, 0.8), 2, (3,), False, 2),
     "FitzHugh-Nagumo": (eq.FitzHughNagumo(0.2, 0.05, stimulus=0.5), 2, (2,), False, 3),
     "Cahn-Hilliard": (eq.CahnHilliard(0.7, 0.3), 2, (), False, 3),
     "Swift-Hohenberg": (eq.SwiftHohenberg(0.4, 1.1, 0.6), 2, (), False, 3),

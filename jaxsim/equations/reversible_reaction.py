@@ -16,7 +16,7 @@ class ReversibleReaction(Equation):
     $$A_t = D \\nabla^2 A + a_1(x) - b_1 A - r, \\qquad B_t = a_2 - b_2 B - r, \\qquad C_t = a_3 - b_3 C + r,
       \\qquad r = r_1 A B - r_2 C$$
 
-    The state has the three components A, B, C; 2 inverse and 1 forward transforms per right-hand side. Diffusion and
+    The state has the three components A, B, C; 2 inverse and 3 forward transforms per right-hand side. Diffusion and
     decay are in `linear`.
 
     The reaction cancels in two sums, which are exact checks. With equal decay rates $b$, from zero and uniform $a_2$,

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..equations import Equation, is_field
 from ..linear import StencilOperator, StencilPattern, compress, find_stencil
-from ..spaces import FiniteDifference
+from ..spaces import FiniteDifference, Space
 from .rollout import check_state, spaces_of
 from .term import SemilinearTerm
 
@@ -18,9 +18,9 @@ from .term import SemilinearTerm
 def stencil_pattern(equation: Equation, u: Any, t=0.0) -> StencilPattern:
     """Which entries the Jacobian of an equation's right-hand side has on a finite-difference grid.
 
-    Found on `u` itself by [`find_stencil`][jaxsim.linear.find_stencil], whatever the order, the walls and the coupling of
-    the components. Branches that `u` does not take are not seen: for upwind fluxes and limiters unite (`|`) the patterns
-    of states that take them.
+    Found on `u` itself by [`find_stencil`][jaxsim.linear.find_stencil], whatever the order, the walls and the
+    coupling of the components. Branches that `u` does not take are not seen: for upwind fluxes and limiters unite
+    (`|`) the patterns of states that take them.
 
     **Arguments:**
 
@@ -64,9 +64,9 @@ def colored_jacobian(equation: Equation, u: Any, t=0.0, pattern: StencilPattern 
 def modal_preconditioner(equation: Equation, u: Any) -> "ModalPreconditioner":
     """The inverse of $1 - \\sigma L$ as a preconditioner of implicit steps, $L$ the equation's diagonal linear part.
 
-    For `js.linear.Preconditioned(js.linear.FGMRES(), modal_preconditioner(equation, u))`, a solver without a matrix for
-    the root finders of diffrax. $\\sigma$ is the number for which $1 - \\sigma L$ comes closest to the operator on a
-    random vector, which the stiff part of $L$ decides.
+    For `js.linear.Preconditioned(js.linear.FGMRES(), modal_preconditioner(equation, u))`, a solver without a matrix
+    for `optimistix.Newton` as the root finder of diffrax's implicit solvers. $\\sigma$ is the number for which
+    $1 - \\sigma L$ comes closest to the operator on a random vector, which the stiff part of $L$ decides.
 
     **Arguments:**
 
@@ -105,7 +105,7 @@ class ModalPreconditioner(eqx.Module):
 def _on_grid(equation: Equation, u: Any):
     """The term, the state as arrays and the space, which all fields must share."""
     check_state(equation, u)
-    spaces = jax.tree.leaves(spaces_of(u), is_leaf=lambda s: isinstance(s, FiniteDifference))
+    spaces = jax.tree.leaves(spaces_of(u), is_leaf=lambda s: isinstance(s, Space))
     first = spaces[0]
     if not isinstance(first, FiniteDifference) or any(
         not isinstance(s, FiniteDifference) or (s.shape, s.periodic) != (first.shape, first.periodic) for s in spaces

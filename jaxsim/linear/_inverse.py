@@ -14,28 +14,35 @@ def inverse(matrix: jax.Array) -> jax.Array:
     """The inverse of one square matrix, by elimination with row exchanges."""
     factors, _, order = lax.linalg.lu(matrix)
     identity = jnp.eye(len(matrix), dtype=matrix.dtype)
-    lower = _lower_inverse(jnp.tril(factors, -1) + identity)
-    upper = _lower_inverse(jnp.triu(factors).T).T
-    product = jnp.matmul(upper, lower, precision=lax.Precision.HIGHEST)
-    return jnp.zeros_like(matrix).at[:, order].set(product)
+    lower, upper = _lower_inverses(jnp.stack([jnp.tril(factors, -1) + identity, jnp.triu(factors).T]))
+    return jnp.zeros_like(matrix).at[:, order].set(_multiply(upper.T, lower))
 
 
-def _lower_inverse(matrix: jax.Array) -> jax.Array:
-    """The inverse of a lower triangular matrix: of small blocks on its diagonal, then of pairs of them, and so on."""
-    size, (leaf, count) = len(matrix), _leaves(len(matrix))
+def _multiply(a: jax.Array, b: jax.Array) -> jax.Array:
+    return jnp.matmul(a, b, precision=lax.Precision.HIGHEST)
+
+
+def _lower_inverses(matrices: jax.Array) -> jax.Array:
+    """Inverses of lower triangular matrices: of small blocks on the diagonal, then of pairs of them, and so on."""
+    size, (leaf, count) = matrices.shape[-1], _leaves(matrices.shape[-1])
     extra = leaf * count - size
-    matrix = jnp.pad(matrix, (0, extra)) + jnp.diag(jnp.asarray(np.arange(size + extra) >= size, matrix.dtype))
-    every = np.arange(count)
-    found = _substituted(matrix.reshape(count, leaf, count, leaf)[every, :, every, :])
-    multiply = lambda a, b: jnp.matmul(a, b, precision=lax.Precision.HIGHEST)
-    while len(found) > 1:
+    if extra:
+        rest = jnp.diag(jnp.asarray(np.arange(size + extra) >= size, matrices.dtype))
+        matrices = jnp.pad(matrices, ((0, 0), (0, extra), (0, extra))) + rest
+    found = _substituted(_blocks(matrices, leaf, count))
+    while found.shape[1] > 1:
         block = found.shape[-1]
-        first, second = np.arange(0, len(found), 2), np.arange(1, len(found), 2)
-        beside = matrix.reshape(len(found), block, len(found), block)[second, :, first, :]
-        before, after = found[0::2], found[1::2]
-        corner = -multiply(after, multiply(beside, before))
+        beside = _blocks(matrices, 2 * block, found.shape[1] // 2)[..., block:, :block]
+        before, after = found[:, 0::2], found[:, 1::2]
+        corner = -_multiply(after, _multiply(beside, before))
         found = jnp.block([[before, jnp.zeros_like(before)], [corner, after]])
-    return found[0, :size, :size]
+    return found[:, 0, :size, :size]
+
+
+def _blocks(matrices: jax.Array, size: int, count: int) -> jax.Array:
+    """Blocks on the diagonals, `(matrices, count, size, size)`."""
+    every = np.arange(count)
+    return jnp.moveaxis(matrices.reshape(-1, count, size, count, size)[:, every, :, every, :], 0, 1)
 
 
 def _leaves(size: int) -> tuple[int, int]:
@@ -45,10 +52,10 @@ def _leaves(size: int) -> tuple[int, int]:
 
 
 def _substituted(blocks: jax.Array) -> jax.Array:
-    """Inverses of lower triangular blocks `(count, n, n)` by forward substitution."""
+    """Inverses of lower triangular blocks `(..., n, n)` by forward substitution."""
     rows: list[jax.Array] = []
     for i in range(blocks.shape[-1]):
         unit = jnp.asarray(np.arange(blocks.shape[-1]) == i, blocks.dtype)
-        known = sum((blocks[:, i, j, None] * row for j, row in enumerate(rows)), jnp.zeros_like(blocks[:, 0]))
-        rows.append((unit - known) / blocks[:, i, i, None])
-    return jnp.stack(rows, axis=1)
+        known = sum((blocks[..., i, j, None] * row for j, row in enumerate(rows)), jnp.zeros_like(blocks[..., 0]))
+        rows.append((unit - known) / blocks[..., i, i, None])
+    return jnp.stack(rows, axis=-2)

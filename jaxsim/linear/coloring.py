@@ -32,7 +32,9 @@ class StencilPattern(eqx.Module):
     couplings: tuple[tuple[tuple[Offset, ...], ...], ...] = eqx.field(static=True)
     periodic: tuple[bool, ...] = eqx.field(static=True)
 
-    def __init__(self, shape: Sequence[int], couplings: Sequence[Sequence[Any]], periodic: Sequence[bool] | None = None):
+    def __init__(
+        self, shape: Sequence[int], couplings: Sequence[Sequence[Any]], periodic: Sequence[bool] | None = None
+    ):
         self.shape = tuple(int(n) for n in shape)
         self.periodic = (False,) * len(self.shape) if periodic is None else tuple(bool(p) for p in periodic)
         if len(self.periodic) != len(self.shape):
@@ -66,7 +68,10 @@ class StencilPattern(eqx.Module):
     def terms(self) -> tuple[tuple[int, int, Offset], ...]:
         """All `(row, column, offset)`, in the order of a `StencilOperator`'s entries."""
         return tuple(
-            (i, j, offset) for i, row in enumerate(self.couplings) for j, offsets in enumerate(row) for offset in offsets
+            (i, j, offset)
+            for i, row in enumerate(self.couplings)
+            for j, offsets in enumerate(row)
+            for offset in offsets
         )
 
     def transpose(self) -> "StencilPattern":

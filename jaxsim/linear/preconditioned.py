@@ -7,7 +7,11 @@ import lineax as lx
 
 
 class Preconditioned(lx.AbstractLinearSolver[Any]):
-    """A linear solver with a preconditioner of its own, for those who call solvers without options (root finders).
+    """A linear solver with a preconditioner of its own, for those who call solvers without options.
+
+    Such as `optimistix.Newton`, with which it makes Newton-Krylov steps in diffrax's implicit solvers. The chord
+    methods (`diffrax.VeryChord`, `optimistix.Chord`) keep a solver's state between steps, as arrays alone, which no
+    solver without a matrix allows.
 
     **Arguments:**
 

@@ -65,7 +65,9 @@ class StencilOperator(lx.AbstractLinearOperator):
         return jnp.zeros((size, size), self.entries.dtype).at[rows, columns].add(values)
 
 
-def compress(function: lx.AbstractLinearOperator | Callable, structure: Any, pattern: StencilPattern) -> StencilOperator:
+def compress(
+    function: lx.AbstractLinearOperator | Callable, structure: Any, pattern: StencilPattern
+) -> StencilOperator:
     """The matrix of a linear map on a grid, from one product per color.
 
     Curtis, Powell and Reid, IMA J. Appl. Math. 13 (1974) 117-119.
