@@ -145,6 +145,11 @@ class NavierStokesVelocity(Equation):
     def nonlinear(self, t, u: Field) -> Field:
         return project(resolve(self.acceleration(t, u), u), beside=self.linear(u))
 
+    def right_hand_side(self, t, u: Field) -> Field:
+        if not isinstance(u.space, Staggered):
+            return super().right_hand_side(t, u)
+        return project(self.acceleration(t, u) + self.linear(u))
+
     def acceleration(self, t, u: Field) -> Field:
         """What accelerates the fluid beside viscosity, drag and pressure: convection, body force, obstacle."""
         dimension = require_dimension(self, u, 2, 3)

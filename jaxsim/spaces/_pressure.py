@@ -28,13 +28,17 @@ from .flow_boundary import ConvectiveOutflow
 
 def project(space, u: Field, beside: Field | None = None) -> Field:
     """The part of `u` without divergence; with `beside`, that of the sum without `beside` itself."""
-    pressure, excess = potential(space, u if beside is None else u + beside)
+    # with `beside` the sum is projected as a whole: XLA would else compute both parts anew for every neighbor
+    whole = u if beside is None else u + beside
+    pressure, excess = potential(space, whole)
     results = []
-    for i, c in enumerate(space.split(u)):
+    for i, c in enumerate(space.split(whole)):
         values = c.data.values - gradient(space, pressure, i, c.space.axes[i])
         values = values if excess is None else _shifted(space, values, i, excess)
-        kept = c.data.traces if beside is None else _walls.unknown(c.space.periodic)
-        results.append(Field(c.space, dataclasses.replace(c.data, values=values, traces=kept)))
+        if beside is None:
+            results.append(Field(c.space, dataclasses.replace(c.data, values=values)))
+        else:
+            results.append(c.space.derived(values - beside.data[i].values))
     return space.join(results)
 
 
