@@ -93,6 +93,24 @@ def inverse_laplacian(u: Field) -> Field:
     return _field(u).space.inverse_laplacian(u)
 
 
+def inverse_helmholtz(u: Field, shift=0.0, diffusivity=1.0) -> Field:
+    """The solution $w$ of $\\sigma w - D\\,\\nabla^2 w = u$ with the conditions of the space, for every component.
+
+    By the eigenvectors of the Laplacian, to rounding, for boundary data that are zero or not. A step of implicit
+    diffusion is $\\sigma = 1$, $D = h\\nu$; Poisson's equation $\\sigma = 0$, $D = -1$.
+
+    **Arguments:**
+
+    - `u`: the source; its own values at the walls do not matter.
+    - `shift`: $\\sigma$, a number.
+    - `diffusivity`: $D$, a number.
+
+    **Raises:** where there is no solution, because source and boundary data do not balance. Where there are many, the
+    one without a constant part is returned.
+    """
+    return _field(u).space.inverse_helmholtz(u, shift, diffusivity)
+
+
 def project(u: Field, beside: Field | None = None) -> Field:
     """Leray projection of a vector field on its divergence-free part, $P u = u - \\nabla \\nabla^{-2} \\nabla\\cdot u$.
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..field import Field
 from ..grid import Grid
+from .sharding import error_if
 
 
 class NoDiagonalForm(ValueError):
@@ -141,6 +142,27 @@ class Space(eqx.Module):
     def inverse_laplacian(self, u: Field) -> Field:
         """Zero-mean inverse of the Laplacian."""
         raise self.lacks("inverse_laplacian", "Fourier and periodic FiniteDifference spaces do")
+
+    def inverse_helmholtz(self, u: Field, shift, diffusivity) -> Field:
+        """The field $w$ with the conditions of the space and $\\sigma w - D \\nabla^2 w = u$."""
+        modes = self.modes()
+        if modes is None:
+            raise self.lacks("inverse_helmholtz", "it needs a diagonal form; jaxsim.linear has Krylov solvers")
+        symbol = np.real(modes.symbol(self.homogeneous().laplacian(modes.probe((), ()))))
+        state = self.state(u)
+        if self.affine:
+            state = state + jnp.asarray(diffusivity, u.dtype) * self.state(
+                self.laplacian(self.bind(jnp.zeros_like(state), getattr(self, "time", None)))
+            )
+        amplitudes, precision = modes.to_modes(state), real_dtype(u.dtype)
+        factor = jnp.asarray(shift, precision) - jnp.asarray(diffusivity, precision) * jnp.asarray(symbol, precision)
+        lost = jnp.max(jnp.where(factor == 0, jnp.abs(amplitudes), 0))
+        bound = 1e3 * jnp.finfo(precision).eps * jnp.max(jnp.abs(amplitudes))
+        amplitudes = jnp.where(factor == 0, 0, amplitudes / jnp.where(factor == 0, 1, factor))
+        solution = self.bind(modes.from_modes(amplitudes), getattr(self, "time", None))
+        return error_if(solution, lost > bound, "inverse_helmholtz: there is no solution. Where `shift` is zero, on a "
+                        "periodic box or between walls that only prescribe slopes, the source and what enters through "
+                        "the walls must balance.")  # fmt: skip
 
     def divergence(self, u: Field) -> Field:
         """Sum over the leading axis of the derivatives of component `a` along axis `a`."""

@@ -89,6 +89,7 @@ class FiniteDifferenceModes(Modes):
 
 
 def modal_partial(u: Field, axis: int, order: int) -> Nodal:
+    """What a probe holds after a derivative; refused where the eigenvectors do not diagonalize it."""
     modes = u.space.modes()
     walled = modes.bases[axis] is not None
     if walled and (order != 2 or u.data.traces is not None):
@@ -114,6 +115,7 @@ def over_total(amplitudes, symbols):
 
 
 def varying_error() -> ValueError:
+    """The error for a linear part whose image of a probe is no probe."""
     return ValueError(
         "`linear` must be linear with constant coefficients: it multiplied or added something that varies in "
         "space. Move that part to `nonlinear`."

@@ -29,9 +29,15 @@ def _leaf(value: Any) -> Any:
     return array if jnp.issubdtype(array.dtype, jnp.inexact) else array.astype(jnp.result_type(float))
 
 
+class _Known(eqx.Module):
+    """A number that every trace knows, so that eigenvectors are found once."""
+
+    value: float = eqx.field(static=True)
+
+
 def _number(value: Any) -> Any:
-    if isinstance(value, (int, float)):
-        return float(value)  # no array: known to `eqx.filter_jit`, so that eigenvectors are found once
+    if isinstance(value, (int, float, _Known)):
+        return value if isinstance(value, _Known) else _Known(float(value))
     if callable(value) or jnp.ndim(value):
         raise ValueError(f"Robin: `a` and `b` must be numbers, uniform over the side; got {value!r}.")
     return jnp.asarray(value, jnp.result_type(float, value))
@@ -115,11 +121,12 @@ class Robin(Boundary):
     value: Any = eqx.field(converter=_leaf, default=None)
 
     def __check_init__(self):
-        if is_concrete(self.a, self.b) and not np.any(np.asarray(self.a)) and not np.any(np.asarray(self.b)):
+        if is_concrete(*self.coefficients()) and not any(np.any(np.asarray(c)) for c in self.coefficients()):
             raise ValueError("Robin: `a` and `b` are both zero, which is no condition at all.")
 
     def coefficients(self):
-        return self.a, self.b
+        a, b = (number.value if isinstance(number, _Known) else number for number in (self.a, self.b))
+        return a, b
 
     def with_value(self, value):
         return Robin(self.a, self.b, value)
@@ -164,7 +171,7 @@ def same_kind(conditions: list) -> bool:
     first = conditions[0]
     if any(type(c) is not type(first) or c is None for c in conditions):
         return False
-    return all(_equal(c.a, first.a) and _equal(c.b, first.b) for c in conditions) if isinstance(first, Robin) else True
+    return all(all(map(_equal, c.coefficients(), first.coefficients())) for c in conditions)
 
 
 def _equal(a: Any, b: Any) -> bool:
