@@ -11,6 +11,7 @@ matplotlib.use("Agg")
 import jax
 import numpy as np
 import pytest
+import xarray
 
 from jaxsim import io
 
@@ -96,3 +97,27 @@ def test_one_equation_three_spaces(run):
     table = run("one_equation_three_spaces", "--resolution", "64", "--steps", "600")
     for residual, spectral, second, fourth, eighth in table.values():
         assert residual < 1e-10 and spectral < second and fourth < second and eighth < fourth
+
+
+def test_generate_cavity(run, tmp_path):
+    deviation, divergence, _ = run("generate_cavity", "--resolution", "12", "--frames", "6")
+    assert deviation < 0.04 and divergence < 1e-4
+    with xarray.open_zarr(tmp_path / "cavity.zarr") as data:
+        assert data.u.dims == ("case", "t", "x", "y") and data.u.units == "m/s" and data.sizes["case"] == 9
+        np.testing.assert_allclose(data.time[:, -1], 6 * 1.6 * 0.01 / data.speed, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_generate_cylinder(run, tmp_path):
+    drag, shed, divergence, inside, similar = run("generate_cylinder", "--resolution", "64")
+    assert divergence < 1e-4 and inside < 0.1 and similar < 1e-4
+    assert np.isnan(shed[0]) and 0.14 < shed[2] < 0.2 and np.all(np.diff(drag[:2]) < 0)
+    with xarray.open_zarr(tmp_path / "cylinder.zarr") as data:
+        area = data.solid.sum(("x", "y")) * (0.16 / 64) ** 2
+        np.testing.assert_allclose(area, np.pi * data.radius**2, rtol=0.1)
+
+
+@pytest.mark.slow
+def test_heated_room(run):
+    check, first, last = run("heated_room")
+    assert check < 1e-6 and last < 0.4 * first
