@@ -138,6 +138,7 @@ def test_vortices_between_walls_without_friction_decay():
     assert error(16) < 0.01 and 1.8 < order(error, 8, 16) < 2.2
 
 
+@pytest.mark.slow
 def test_a_plate_drags_the_fluid_along():
     # What viscosity does to a shear flow is linear and exact in time for exponential solvers: one step.
     viscosity, time = 0.1, 0.7
