@@ -114,9 +114,24 @@ def compile(result: dict) -> str:
     return markdown(columns, rows)
 
 
+def reaction_diffusion(result: dict) -> str:
+    rows = [
+        [name, e["steps"], e["error"], e["median"], e["dense over it, median"], e["dense over it, min"], e["B + C"]]
+        for name, e in result["routes"].items()
+    ]
+    goal, matrix = result["goal"], result["matrix"]
+    columns = ["route", "steps", "error", "s", f"dense / it (goal {goal})", "of least times", "error of B + C"]
+    return markdown(columns, rows) + (
+        f"\n\nThe dense route was run {result['dense repeats']} times. One matrix and its factors take "
+        f"{shown(matrix['dense']['median'])} s from {matrix['columns']} products, and "
+        f"{shown(matrix['colored']['median'])} s from {matrix['colors']}. The error of the reference is "
+        f"{shown(result['reference error'])}."
+    )
+
+
 def main():
     page = PAGE.read_text()
-    for render in (spectral_step, work_precision, gradient, compile):
+    for render in (spectral_step, work_precision, gradient, compile, reaction_diffusion):
         name = render.__name__
         files = sorted(RESULTS.glob(f"{name}.*.json"))
         results = [json.loads(file.read_text()) for file in files]

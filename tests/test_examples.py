@@ -83,6 +83,12 @@ def test_gas_chromatograph_finds_all_rates(run):
     assert np.all(np.abs(error) < 3 * expected + 0.01) and 0.85 < misfit < 1.15
 
 
+@pytest.mark.slow
+def test_reaction_between_walls(run):
+    sums, difference = run("reaction_between_walls", "--nodes", "12", "--tolerance", "1e-4")
+    assert max(sums["exponential"]) < 5e-5 and max(sums["implicit"]) < 1e-4 and difference < 1e-4
+
+
 def test_gray_scott(run):
     defect, residual = run("gray_scott", "--resolution", "48", "--time", "800")
     assert defect < 1e-4 and residual < 1e-7
