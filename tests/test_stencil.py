@@ -125,7 +125,9 @@ SYSTEMS = {
 }
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] if n == "two pointwise species" else []) for n in SYSTEMS]
+)
 def test_direct_solution(name):
     operator = random_operator(*SYSTEMS[name])
     numbers = np.random.default_rng(2).normal(size=operator.in_size())
@@ -240,3 +242,24 @@ def test_newton_krylov_steps():
     finder = dfx.with_stepsize_controller_tols(optx.Newton)(linear_solver=krylov)
     end = js.solve(equation, u, t1=1.0, rtol=1e-7, atol=1e-7, solver=dfx.Kvaerno3(root_finder=finder)).ys[-1]
     check_sums(end, 1.0, source_mean(u), 1e-6)
+
+
+@pytest.mark.slow
+def test_gradient_through_implicit_steps():
+    equation, u = reaction(7)
+    finder = dfx.with_stepsize_controller_tols(dfx.VeryChord)(
+        linear_solver=StencilLU(js.integrate.stencil_pattern(equation, u))
+    )
+    solver = dfx.Kvaerno3(root_finder=finder)
+    changed = lambda rate: js.equations.ReversibleReaction(equation.source_a, association=rate)
+    weight = jax.random.normal(jax.random.key(4), u.values.shape)
+
+    def implicit(rate):
+        end = js.solve(changed(rate), u, t1=0.5, rtol=1e-6, atol=1e-6, solver=solver)
+        return jnp.sum(weight * end.ys[-1].values)
+
+    def exponential(rate):
+        return jnp.sum(weight * js.rollout(changed(rate), u, dt=0.005, steps=100).values)
+
+    wanted = (exponential(1.001) - exponential(0.999)) / 0.002
+    assert float(jax.grad(implicit)(1.0)) == pytest.approx(float(wanted), rel=1e-4)
