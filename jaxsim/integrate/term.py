@@ -106,11 +106,12 @@ class SemilinearTerm(dfx.AbstractTerm):
                 "exponential and IMEX solvers need a diagonal form of `linear`, which this space (its order, its sides "
                 "or its mesh) does not give: use a diffrax solver such as diffrax.Tsit5() or diffrax.Kvaerno5()."
             )
-        leaves = jax.tree.leaves(self.equation)
+        parts = jax.tree.map(lambda s: s.parts(), self._homogeneous(), is_leaf=_is_space)
+        leaves = jax.tree.leaves((self.equation, parts))  # and the coefficients of conditions
         known = not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
         with jax.ensure_compile_time_eval():
-            host = _stand_ins(self.equation)
-            reference = _symbol_matrix(host, self._homogeneous(), y)
+            host, spaces = _stand_ins((self.equation, self._homogeneous()))
+            reference = _symbol_matrix(host, spaces, y)
             reference = [[None if e is None else np.asarray(e) for e in row] for row in reference]
         coupled, real = _pattern(reference)
         matrix = reference if known else _symbol_matrix(_promoted(self.equation), self._homogeneous(), y)
@@ -179,8 +180,8 @@ def _cast(leaf, dtype):
     return leaf.astype(jnp.result_type(precision, jnp.complex64) if jnp.iscomplexobj(leaf) else precision)
 
 
-def _stand_ins(equation):
-    """The equation with known parameters in double precision, and generic numbers for unknown ones.
+def _stand_ins(tree):
+    """The equation and its spaces with known parameters in double precision, and generic numbers for unknown ones.
 
     No two numbers are alike, or one would hide that another is not cancelled by it.
     """
@@ -195,7 +196,7 @@ def _stand_ins(equation):
         generic = random.uniform(0.5, 1.5, leaf.shape)
         return np.asarray(generic + 1j * random.uniform(0.5, 1.5, leaf.shape) if double is complex else generic)
 
-    return jax.tree.map(stand_in, equation)
+    return jax.tree.map(stand_in, tree)
 
 
 def _promoted(equation):
