@@ -11,9 +11,9 @@ parameters and their units; read it with `xarray.open_zarr`.
 The ranges are in the manner of CFDBench (Luo, Chen and Zhang 2023, arXiv:2310.05963): sweeps over the boundary
 condition, the properties of the fluid and the geometry. The script checks the divergence, how much fluid still moves
 inside the cylinder, and that two cases of the same Reynolds number are the same flow in their own units; it prints the
-drag and, where vortices are shed, the Strouhal number. In unbounded flow at Reynolds number 100 those are 1.3 to 1.4
-and 0.164 to 0.167 in the literature; the sides of the channel and cells of a sixth of the diameter raise the drag. Take
-a higher `--resolution` for data to trust in detail.
+drag and, where vortices are shed, the Strouhal number. The sides of the channel raise the drag, and so do cells of a
+sixth of the diameter (at Reynolds number 20 it is 2.68 by default and 2.60 with `--resolution 160`): take more of them
+for data to trust in detail, and see `cylinder_wake.py` for a published benchmark.
 """
 
 import argparse
