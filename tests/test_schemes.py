@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import jaxsim as js
+from jaxsim.integrate import IMEXRK2
 
 
 @pytest.mark.parametrize(
@@ -31,13 +32,12 @@ def test_carried_components_and_scalars_have_the_order_of_the_scheme(scheme, ord
 
 
 def test_vortices_leave_through_an_open_side():
-    for scheme, outflow in ((None, js.ConvectiveOutflow(1.0)), (js.Upwind(3), js.Outflow())):
-        sides = (js.Inflow(lambda t, x, y: (1 + 0 * y, 0 * y)), outflow), js.FreeSlip()
-        space = js.Staggered(js.Grid((24, 8), 0.0, (3.0, 1.0)), sides, scheme=scheme)
-        bump = space.field(lambda x, y: (1 + 0 * x, 0.3 * jnp.sin(np.pi * y) * jnp.exp(-4 * (x - 1) ** 2)))
-        u = js.rollout(js.equations.NavierStokesVelocity(0.01), bump, dt=0.02, steps=300)
-        assert jnp.abs(js.div(u).values).max() < 1e-12
-        assert jnp.abs(u[0].values - 1).max() < 1e-3 and jnp.abs(u[1].values).max() < 1e-3
+    sides = (js.Inflow(lambda t, x, y: (1 + 0 * y, 0 * y)), js.ConvectiveOutflow(1.0)), js.FreeSlip()
+    space = js.Staggered(js.Grid((24, 8), 0.0, (3.0, 1.0)), sides, scheme=js.Upwind(3))
+    bump = space.field(lambda x, y: (1 + 0 * x, 0.3 * jnp.sin(np.pi * y) * jnp.exp(-4 * (x - 1) ** 2)))
+    u = js.rollout(js.equations.NavierStokesVelocity(0.01), bump, dt=0.02, steps=300, solver=IMEXRK2())
+    assert jnp.abs(js.div(u).values).max() < 1e-12
+    assert jnp.abs(u[0].values - 1).max() < 1e-3 and jnp.abs(u[1].values).max() < 1e-3
 
 
 def test_schemes_are_for_equal_cells():
