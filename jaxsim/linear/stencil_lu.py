@@ -50,6 +50,9 @@ class StencilLU(lx.AbstractLinearSolver[_Factors]):
         js.solve(equation, u0, t1=1.0, rtol=1e-6, atol=1e-6, solver=dfx.Kvaerno5(root_finder=finder))
         ```
 
+    `diffrax.VeryChord` makes one matrix per step, `optimistix.Chord` one per stage; the first costs less, but its test
+    of convergence gives up steps for tight tolerances that the second takes.
+
     Golub and Van Loan, Matrix Computations (2013), section 4.5.1 (block tridiagonal elimination).
 
     **Arguments:**
