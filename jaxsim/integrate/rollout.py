@@ -21,7 +21,7 @@ ADVICE = "Take smaller steps (or an adaptive js.solve), more modes, or check the
 
 
 class Diverged(RuntimeError):
-    """A run met a value that is not finite. Its message says after how many steps, and at which time."""
+    """A run met a value that is not finite, or a step failed. The message says after how many steps, and when."""
 
 
 class March(eqx.Module):
@@ -156,9 +156,9 @@ def all_finite(y) -> jax.Array:
 
 
 def _checked(result: March):
-    message = "the run met a value that is not finite"
+    message = "the run met a value that is not finite, or a step whose solver failed,"
     if isinstance(result.succeeded, jax.core.Tracer):
-        return error_if(result.value, ~result.succeeded, f"{message}. {ADVICE} js.march says at which time.")
+        return error_if(result.value, ~result.succeeded, f"{message.rstrip(',')}. {ADVICE} js.march says at which time.")
     if not np.all(result.succeeded):
         when = f"at t = {np.min(result.time):.6g}, after {np.min(result.steps)} steps"
         raise Diverged(f"{message} {when}. {ADVICE}")
