@@ -130,3 +130,17 @@ def test_a_diffrax_controller_may_be_given(problem):
 def test_bad_input_is_refused(problem, arguments, message):
     with pytest.raises(ValueError, match=message):
         js.solve(KuramotoSivashinsky(), problem[0], **{"t1": 1.0, **arguments})
+
+
+def test_constrained_steps_take_every_adjoint():
+    space = js.Staggered(js.Grid((6, 6)), js.NoSlip())
+    u0 = space.field(lambda x, y: (jnp.sin(3 * y), 0 * y))
+
+    def size(viscosity, adjoint):
+        flow = js.equations.NavierStokesVelocity(viscosity)
+        run = js.solve(flow, u0, t1=0.02, dt=0.01, solver=dfx.Heun(), adjoint=adjoint)
+        return js.norm(run.ys)
+
+    checkpointed = jax.grad(size)(0.1, dfx.RecursiveCheckpointAdjoint())
+    _, forward = jax.jvp(lambda viscosity: size(viscosity, dfx.ForwardMode()), (0.1,), (1.0,))
+    np.testing.assert_allclose(forward, checkpointed, rtol=1e-10)

@@ -35,6 +35,14 @@ class Constrained(dfx.AbstractWrappedSolver):
     def term_compatible_contr_kwargs(self):
         return self.solver.term_compatible_contr_kwargs
 
+    @property
+    def scan_kind(self):  # diffrax's adjoints ask Runge-Kutta solvers for it, and see one through the wrapper
+        return self.solver.scan_kind
+
+    @property
+    def root_finder(self):
+        return self.solver.root_finder
+
     def order(self, terms):
         return self.solver.order(terms)
 
