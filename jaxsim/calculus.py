@@ -16,7 +16,7 @@ def _field(u) -> Field:
 
 def _vector(u: Field, name: str) -> Field:
     dimension = _field(u).space.dimension
-    if dimension is not None and u.shape[:1] != (dimension,):
+    if dimension is not None and not u.space.is_vector(u):
         raise ValueError(
             f"{name} needs a vector field with {dimension} leading components, one per axis; got components {u.shape}."
         )

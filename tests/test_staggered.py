@@ -227,3 +227,17 @@ def test_bad_fields():
         js.Fourier(js.Grid(8, stretching=js.TanhStretching(1.0)))
     with pytest.raises(TypeError, match="upwind scheme"):
         js.Staggered(js.Grid((8, 8)), WALL, scheme=3)
+
+
+def test_trajectories_keep_their_axis_of_time():
+    inflow = js.Inflow(lambda t, x, y: (jnp.sin(t) + 0 * y, 0 * y))
+    space = js.Staggered(js.Grid((6, 5)), ((inflow, js.Outflow()), js.NoSlip()))
+    times = jnp.array([0.3, 0.7, 1.1])
+    keys = jax.random.split(jax.random.key(0), 2)
+    state = tuple(jax.random.normal(key, (3, *part.shape)) for key, part in zip(keys, space.parts()))
+    run = space.bind(state, times)
+    assert run.shape == (3, 2) and run[:, 0].values.shape == (3, 6, 5)
+    for i, t in enumerate(times):
+        u = space.bind(tuple(a[i] for a in state), t)
+        for operator in (js.div, js.curl, js.project, js.convection):
+            np.testing.assert_allclose(operator(run).values[i], operator(u).values, atol=1e-12)

@@ -69,6 +69,10 @@ class Space(eqx.Module):
     def dtype(self, u: Field) -> np.dtype:
         """Type of the nodal values."""
 
+    def is_vector(self, u: Field) -> bool:
+        """Whether a field has one component per axis, in front."""
+        return u.shape[:1] == (self.dimension,)
+
     def evaluate(self, u: Field, *coordinates) -> jax.Array:
         """The field at a point."""
         raise self.lacks("__call__", "use `js.interpolate` for grid fields")

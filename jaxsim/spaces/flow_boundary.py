@@ -53,7 +53,8 @@ class _Component(eqx.Module):
             raise ValueError(
                 f"a velocity at a wall has one entry per axis ({self.dimension}); the function gave {len(velocity)}."
             )
-        return jnp.broadcast_to(velocity[self.index], jnp.shape(x[0]))
+        value = velocity[self.index]
+        return jnp.broadcast_to(value, jnp.broadcast_shapes(jnp.shape(value), jnp.shape(x[0])))  # times go in front
 
 
 class NoSlip(FlowBoundary):

@@ -182,6 +182,9 @@ class Staggered(Space):
     def components(self, u: Field) -> tuple[int, ...]:
         return (*self.split(u)[0].shape, self.dimension)
 
+    def is_vector(self, u: Field) -> bool:
+        return True  # trajectories too, whose axis of time stands before that of the components
+
     def dtype(self, u: Field) -> np.dtype:
         return self.split(u)[0].dtype
 
