@@ -137,7 +137,7 @@ def solve(reynolds: float, cells: int, stretching: float | None = None, toleranc
         space, begun = cavity(level, stretching), time.perf_counter()
         u, how = steady(space, reynolds, first_guess(flows, space), tolerance if level == cells else 10 * tolerance)
         flows.append(u)
-        history.append({"cells": level, **how, "seconds": time.perf_counter() - begun})
+        history.append({"cells": level, **how, **extrema(u), "seconds": time.perf_counter() - begun})
     return flows[-1], history
 
 
@@ -168,14 +168,17 @@ def extend(parser):
 
 
 def deviations(u: js.Field, reynolds: float) -> dict:
-    """Largest distances from the published values, where there are some."""
+    """Largest and root mean square distances from the published values, where there are some."""
     if reynolds not in _ghia.HORIZONTAL:
         return {}
-    horizontal, vertical = center_lines(u)
-    return {
-        "u": float(np.max(np.abs(horizontal(_ghia.HEIGHTS) - np.array(_ghia.HORIZONTAL[reynolds])))),
-        "v": float(np.max(np.abs(vertical(_ghia.ABSCISSAE) - np.array(_ghia.VERTICAL[reynolds])))),
-    }
+    found = {}
+    for name, line, points, values in zip(
+        ("u", "v"), center_lines(u), (_ghia.HEIGHTS, _ghia.ABSCISSAE), (_ghia.HORIZONTAL, _ghia.VERTICAL)
+    ):
+        distance = np.abs(line(points) - np.array(values[reynolds]))
+        found |= {f"{name}, largest": float(np.max(distance)), f"{name}, at": points[int(np.argmax(distance))]}
+        found[f"{name}, mean square"] = float(np.sqrt(np.mean(distance**2)))
+    return found
 
 
 def main():
@@ -188,14 +191,15 @@ def main():
     horizontal, vertical = center_lines(u)
     y, x = _ghia.HEIGHTS, _ghia.ABSCISSAE
     profiles = {"y": y, "u": horizontal(y), "x": x, "v": vertical(x)}
-    rows = [[h["cells"], h["time"], h["steps"], h["change"], h["seconds"]] for h in history]
-    table(["cells per axis", "time units", "steps", "rate of change", "seconds"], rows)
+    keys = ("cells", "u min", "v max", "v min", "time", "steps", "change", "seconds")
+    rows = [[f"{h[key]:.5f}" if key in _ghia.QUOTED else h[key] for key in keys] for h in history]
+    table(["cells per axis", *keys[1:4], "time units", "steps", "rate of change", "seconds"], rows)
     data = {key: [float(a) for a in values] for key, values in profiles.items()}
     data |= {"seconds": seconds, "reynolds": options.reynolds, "resolution": cells, "stretching": options.stretching}
-    data |= {"history": history, "deviation from Ghia et al.": deviations(u, options.reynolds), "extrema": extrema(u)}
+    data |= {"history": history, "deviation from Ghia et al.": deviations(u, options.reynolds)}
     rows = [[*row] for row in zip(data["y"], data["u"], data["x"], data["v"])]
     table(["y", "u(0.5, y)", "x", "v(x, 0.5)"], rows)
-    finish("cavity", options, about, data)
+    finish("cavity" if options.reynolds == 1000 else f"cavity_{options.reynolds:g}", options, about, data)
 
 
 if __name__ == "__main__":

@@ -129,11 +129,49 @@ def reaction_diffusion(result: dict) -> str:
     )
 
 
+def projection_step(result: dict) -> str:
+    rows, milliseconds = [], lambda entry: None if entry is None else 1e3 * entry["median"]
+    for case in result["cases"]:
+        times, size = case["seconds per step"], "x".join([str(case["nodes"])] * case["dimension"])
+        names = ("ours, periodic", "jax-cfd, periodic", "ours, walls")
+        rows.append([size, *(milliseconds(times.get(n)) for n in names), both(case["over jax-cfd"]),
+                     case["bytes per step"]["ours, periodic"] / MIB, case["over memory"]["ours, periodic"],
+                     case["distance to jax-cfd"]])  # fmt: skip
+    columns = ["cells", "jaxsim ms", "jax-cfd ms", "jaxsim, walls ms", "jaxsim / jax-cfd (goal 1)", "MiB per step",
+               "jaxsim / copy of as much", "largest difference of velocities"]  # fmt: skip
+    reverse = result["gradient"]
+    cost = [
+        [name, e["forward"]["median"], e["reverse"]["median"],
+         both({"median": e["ratio"], "processor": e["processor ratio"]}), e["memory"] / MIB, e["state"] / MIB]
+        for name, e in reverse.items() if isinstance(e, dict)
+    ]  # fmt: skip
+    return "\n\n".join((
+        markdown(columns, rows),
+        f"The copy moves {shown(result['bandwidth'] / 1e9)} GB/s. {reverse['steps']} steps on {reverse['nodes']}² "
+        "cells, differentiated by the start:",
+        markdown(["box", "forward s", "gradient s", "ratio (goal 4)", "memory MiB", "a state MiB"], cost),
+    ))  # fmt: skip
+
+
+def cavity(result: dict) -> str:
+    keys = ("u min", "v max", "v min")
+    rows = [[h["cells"], *(f"{h[key]:.5f}" for key in keys), h["time"], h["steps"], h["seconds"]]
+            for h in result["history"]]  # fmt: skip
+    columns = [f"Re = {result['reynolds']:g}, cells", *keys, "time units", "steps", "s"]
+    text, off = markdown(columns, rows), result["deviation from Ghia et al."]
+    if off:
+        text += "\n\nFrom the tables of Ghia et al.: " + "; ".join(
+            f"{n} {shown(off[f'{n}, largest'])} at most (at {off[f'{n}, at']}), {shown(off[f'{n}, mean square'])} in "
+            "the mean square" for n in ("u", "v")
+        ) + "."  # fmt: skip
+    return text
+
+
 def main():
     page = PAGE.read_text()
-    for render in (spectral_step, work_precision, gradient, compile, reaction_diffusion):
+    for render in (spectral_step, work_precision, gradient, compile, reaction_diffusion, projection_step, cavity):
         name = render.__name__
-        files = sorted(RESULTS.glob(f"{name}.*.json"))
+        files = sorted(RESULTS.glob(f"{name}[._]*.json"))
         results = [json.loads(file.read_text()) for file in files]
         text = "\n\n".join(f"{machine(r)}\n\n{render(r)}" for r in results) or "Not measured yet."
         block = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)

@@ -165,7 +165,7 @@ def flow_through(parameters, solver):
 SLOW = pytest.mark.slow
 
 
-@pytest.mark.parametrize("solver", [dfx.Heun(), *(pytest.param(s, marks=SLOW) for s in (IMEXRK2(), Krogstad4()))])
+@pytest.mark.parametrize("solver", [dfx.Euler(), *(pytest.param(s, marks=SLOW) for s in (IMEXRK2(), Krogstad4()))])
 def test_gradients_by_lid_viscosity_and_inflow(solver):
     point, flow = jnp.array([0.8, 0.1, 1.5]), functools.partial(flow_through, solver=solver)
     shifts = 1e-4 * jnp.concatenate([jnp.eye(3), -jnp.eye(3), 2 * jnp.eye(3), -2 * jnp.eye(3)]) * point
@@ -183,7 +183,7 @@ def lid_flow(speed, dtype=jnp.float64, solver=None):
 
 def test_batches_of_lids():
     """Slow flows are linear in the speed, and each flow of a batch is the one alone."""
-    speeds, flow = jnp.array([1e-5, 2e-5, 1.0]), functools.partial(lid_flow, solver=dfx.Heun())
+    speeds, flow = jnp.array([1e-5, 2e-5, 1.0]), functools.partial(lid_flow, solver=dfx.Euler())
     batch, divergence = jax.jit(jax.vmap(flow))(speeds)
     np.testing.assert_allclose(2 * batch[0], batch[1], atol=1e-11)
     np.testing.assert_allclose(jax.jit(flow)(speeds[2])[0], batch[2], atol=1e-13)
@@ -200,5 +200,5 @@ def test_unstable_steps_end_with_a_status():
     space = js.Staggered(js.Grid((8, 8)), (js.NoSlip(), (js.NoSlip(), js.MovingWall((100.0, 0.0)))))
     u = space.field(lambda x, y: (0 * x, 0 * y))
     flow = js.equations.NavierStokesVelocity(1e-3)
-    with pytest.raises(js.integrate.Diverged, match="not finite at t"):
-        js.rollout(flow, u, dt=0.5, steps=100, solver=dfx.Heun())
+    with pytest.raises(js.integrate.Diverged, match="not finite"):
+        js.rollout(flow, u, dt=0.5, steps=100, solver=dfx.Euler())
