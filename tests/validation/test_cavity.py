@@ -1,10 +1,10 @@
 """The lid-driven cavity: profiles of Ghia, Ghia and Shin (1982), extrema of spectral accuracy, and orders.
 
 Tables I and II of Ghia et al., J. Comput. Phys. 48, 387 (1982), doi:10.1016/0021-9991(82)90058-4, have errors of
-their own: at Re = 100 their least vertical velocity is -0.2453, where grid-converged solutions agree on -0.2538, and
-at Re = 1000 their value at x = 0.9453 is 0.018 off the spectral one. So the profiles are compared by their mean
-square distances, and the extrema with the values quoted from Botella and Peyret, Comput. Fluids 27, 421 (1998), for
-Re = 1000 and from Marchi, Suero and Araki, J. Braz. Soc. Mech. Sci. Eng. 31 (2009), for Re = 100.
+their own: at Re = 100 their least vertical velocity is -0.2453, where grid-converged solutions agree on -0.2538. So
+the profiles are compared by their mean square distances, and the extrema with the values quoted from Botella and
+Peyret, Comput. Fluids 27, 421 (1998), for Re = 1000 and from Marchi, Suero and Araki, J. Braz. Soc. Mech. Sci. Eng.
+31 (2009), for Re = 100.
 """
 
 import functools
