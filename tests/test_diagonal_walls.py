@@ -95,8 +95,8 @@ def test_order_of_the_heat_equation(order, kinds, solver, stretching):
     if js.FiniteDifference(js.Grid(cells[-1], 0.1, 1.3, stretching), sides(kinds), order=order).modes() is None:
         pytest.skip("no diagonal form")
     found = errors(kinds, order, stretching, solver, cells, steps=256)
-    if order > 2 and isinstance(solver, IMEXRK3):  # its order in time falls where walls vary: about 1e-6 is left
-        assert found[-1] < 4e-6
+    if order > 2 and isinstance(solver, IMEXRK3):  # its order in time falls to 2.5 where walls vary
+        assert found[-1] < 1e-5
     else:
         assert np.log2(found[0] / found[1]) > order - 0.8
 
