@@ -127,3 +127,15 @@ def test_generate_cylinder(run, tmp_path):
 def test_heated_room(run):
     check, first, last = run("heated_room")
     assert check < 1e-6 and last < 0.4 * first
+
+
+@pytest.mark.slow
+def test_cylinder_wake(run):
+    strouhal, drag, divergence = run("cylinder_wake", "--cells", "24", "--time", "4")
+    assert 0.28 < strouhal < 0.315 and abs(drag / 3.23 - 1) < 0.15 and divergence < 1e-4
+
+
+@pytest.mark.slow
+def test_obstacle_shape(run):
+    difference, (before, after), late = run("obstacle_shape", "--cells", "20", "--iterations", "5", "--long", "10")
+    assert difference < 1e-6 and after < 0.8 * before and late[1] < 0.8 * late[0]
