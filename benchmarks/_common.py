@@ -14,7 +14,7 @@ from typing import Any
 import jax
 
 RESULTS = pathlib.Path(__file__).parent / "results"
-PACKAGES = ("jax", "jaxlib", "equinox", "diffrax", "exponax", "jax-cfd")
+PACKAGES = ("jax", "jaxlib", "equinox", "diffrax", "exponax", "jax-cfd", "lineax", "scipy", "pyamg")
 
 
 def arguments(description: str, *, precision: int = 32, extend: Callable | None = None) -> argparse.Namespace:

@@ -21,7 +21,8 @@ def machine(result: dict) -> str:
     """The line that says where a result comes from."""
     about = result["machine"]
     device = f"{about['device']}, shared, load {about['load']}" if about["platform"] == "cpu" else about["device"]
-    versions = ", ".join(f"{n} {v}" for n, v in about["versions"].items() if v and n in ("jax", "exponax", "jax-cfd"))
+    peers = result.get("peers", {n: about["versions"].get(n) for n in ("exponax", "jax-cfd")})
+    versions = ", ".join(f"{n} {v}" for n, v in ({"jax": about["versions"]["jax"]} | peers).items() if v)
     return f"On {device}; float{result['precision']}; {versions}; medians of {result['repeats']}."
 
 
@@ -167,9 +168,33 @@ def cavity(result: dict) -> str:
     return text
 
 
+def poisson(result: dict) -> str:
+    text = []
+    for amplitude in dict.fromkeys(case["amplitude"] for case in result["cases"]):
+        cases = [case for case in result["cases"] if case["amplitude"] == amplitude]
+        meshes = [f"{case['nodes']}²" for case in cases]
+        rows = []
+        for name in cases[-1]["entries"]:
+            entries = [case["entries"][name] for case in cases]
+            rows.append([
+                f"{name} ({', '.join(m for m, e in zip(meshes, entries) if not e['success'])} failed)"
+                if not all(e["success"] for e in entries) else name,
+                *(e["iterations"] for e in entries),
+                *(e["seconds"] and 1e3 * e["seconds"]["median"] for e in entries),
+            ])  # fmt: skip
+        columns = [f"contrast {cases[-1]['contrast']:.1f}", *(f"{m} iterations" for m in meshes),
+                   *(f"{m} ms" for m in meshes)]  # fmt: skip
+        text.append(markdown(columns, rows))
+    worst = max(e["relative residual"] for case in result["cases"] for e in case["entries"].values())
+    return "\n\n".join((
+        *text, f"The largest relative residual at the end is {shown(worst)}, for a tolerance of {result['rtol']:.0e}.",
+    ))  # fmt: skip
+
+
 def main():
     page = PAGE.read_text()
-    for render in (spectral_step, work_precision, gradient, compile, reaction_diffusion, projection_step, cavity):
+    for render in (spectral_step, work_precision, gradient, compile, reaction_diffusion, projection_step, cavity,
+                   poisson):  # fmt: skip
         name = render.__name__
         files = sorted(RESULTS.glob(f"{name}[._]*.json"))
         results = [json.loads(file.read_text()) for file in files]

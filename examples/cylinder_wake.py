@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.patches import Circle
 
 import jaxsim as js
 from jaxsim import plot
@@ -86,7 +87,7 @@ def picture(out, u, pressure, times, drag, lift, strouhal):
     plot.field(js.curl(u), top, limit=80, title="vorticity")
     plot.field(pressure, middle, cmap="viridis", title="pressure")
     for ax in (top, middle):
-        ax.add_patch(plt.Circle((CENTER, CENTER), DIAMETER / 2, color="0.25"))
+        ax.add_patch(Circle((CENTER, CENTER), DIAMETER / 2, color="0.25"))
         ax.set(xlabel="", ylabel="")
     bottom.plot(times, drag, label="drag")
     bottom.plot(times, lift, label="lift")
