@@ -56,8 +56,12 @@ class Equation(eqx.Module):
         return None
 
     def constrain(self, u: State) -> State | None:
-        """The admissible state next to `u`, at which every step ends; `None` where the right-hand side sees to that."""
+        """The admissible state next to `u`, at which a run begins and steps end; `None` for an equation without one."""
         return None
+
+    def drifts(self, u: State) -> bool:
+        """Whether steps that start on the constraint leave it, so that each must end with `constrain`."""
+        return True
 
     def check(self, u: State) -> None:
         """Raise where parameters do not fit a state; called before a run, and passing what is traced."""

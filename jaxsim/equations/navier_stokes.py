@@ -171,6 +171,9 @@ class NavierStokesVelocity(Equation):
     def constrain(self, u: Field) -> Field | None:
         return project(u) if isinstance(u.space, Staggered) else None
 
+    def drifts(self, u: Field) -> bool:
+        return not all(u.space.periodic)  # there projection commutes with diffusion, and slopes have no divergence
+
 
 class NavierStokesPressure(Equation):
     """Incompressible Navier-Stokes flow by velocity and pressure: a residual, for networks and exact solutions.

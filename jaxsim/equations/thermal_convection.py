@@ -49,15 +49,29 @@ class ThermalConvection(Equation):
 
     def nonlinear(self, t, state):
         u, temperature = self._split(state)
+        rate = self._acceleration(t, u, temperature)
+        return project(resolve(rate, u), beside=self.viscosity * laplacian(u)), -advect(u, temperature)
+
+    def _acceleration(self, t, u: Field, temperature: Field) -> Field:
         up = [0.0] * (u.space.dimension - 1) + [self.buoyancy]
         rate = directed(temperature, up, u) - convection(u)
         f = force(self.forcing, t, u)
-        rate = rate if f is None else rate + f
-        return project(resolve(rate, u), beside=self.viscosity * laplacian(u)), -advect(u, temperature)
+        return rate if f is None else rate + f
 
     def constrain(self, state):
         u, temperature = self._split(state)
         return (project(u), temperature) if isinstance(u.space, Staggered) else None
+
+    def drifts(self, state) -> bool:
+        return not all(self._split(state)[0].space.periodic)
+
+    def right_hand_side(self, t, state):
+        u, temperature = self._split(state)
+        if not isinstance(u.space, Staggered):
+            return super().right_hand_side(t, state)
+        spread = self.diffusivity * laplacian(temperature)
+        rate = self._acceleration(t, u, temperature) + self.viscosity * laplacian(u)
+        return project(rate), spread - advect(u, temperature)
 
     def _split(self, state):
         if isinstance(state, Field) or len(state) != 2:

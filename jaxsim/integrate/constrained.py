@@ -61,8 +61,7 @@ class Constrained(dfx.AbstractWrappedSolver):
     def step(self, terms, t0, t1, y0, args, solver_state, made_jump):
         y1, error, dense, state, result = self.solver.step(terms, t0, t1, y0, args, solver_state, made_jump)
         term, _, end = unwrapped(terms, t0, t1)
-        admissible = term.constrain(end, y1)
-        y1 = y1 if admissible is None else admissible
+        y1 = term.kept(end, y1)
         return y1, error, {**dense, "y1": y1} if "y1" in dense else dense, state, result
 
 

@@ -71,6 +71,14 @@ class SemilinearTerm(dfx.AbstractTerm):
         admissible = equation.constrain(u)
         return None if admissible is None else self.unbind(like_state(admissible, u))
 
+    def kept(self, t, y: State) -> State:
+        """The end of a step on the equation's constraint, where steps would leave it."""
+        equation, u = self._bound(t, y)
+        admissible = equation.constrain(u)
+        if admissible is None or not equation.drifts(u):
+            return y
+        return self.unbind(like_state(admissible, u))
+
     def bind(self, y: State, t=None) -> Any:
         """Fields of bare arrays, with boundary values taken at time `t`."""
         return jax.tree.map(lambda s, a: s.bind(a, t), self.space, y, is_leaf=_is_space)
