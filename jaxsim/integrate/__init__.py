@@ -3,6 +3,7 @@
 from .checkpoint import checkpointed_scan
 from .constrained import Constrained
 from .ensemble import ensemble
+from .explicit import ExplicitSteps
 from .exponential import (
     ETDRK1,
     ETDRK2,
@@ -56,6 +57,7 @@ __all__ = [
     "AbstractSemilinearSolver",
     "Constrained",
     "Diverged",
+    "ExplicitSteps",
     "HochbruckOstermann4",
     "Krogstad4",
     "March",

@@ -13,6 +13,7 @@ from ..equations import Equation, is_field
 from ..spaces import NoDiagonalForm, Space, error_if
 from .checkpoint import checkpointed_scan
 from .constrained import constrained
+from .explicit import unrolled
 from .exponential import Krogstad4
 from .semilinear import AbstractSemilinearSolver
 from .term import SemilinearTerm
@@ -85,8 +86,8 @@ def march(equation: Equation, u0: Any, *, dt, steps: int, t0=0.0, solver: dfx.Ab
     check_solver(solver, equation, y0)
     if isinstance(solver, AbstractSemilinearSolver):
         solver = solver.prepare(term, dt, y0)
-    elif isinstance(solver, dfx.AbstractRungeKutta) and solver.scan_kind is None:  # checkpoints are taken around steps
-        solver = eqx.tree_at(lambda s: s.scan_kind, solver, "bounded", is_leaf=lambda kind: kind is None)
+    else:
+        solver = unrolled(solver)
     solver, y0 = constrained(solver, term, t0, y0)
     precision = jnp.finfo(jnp.result_type(*jax.tree.leaves(y0))).dtype
     every = steps if save_every is None else save_every
@@ -195,7 +196,7 @@ def spaces_of(u0):
 def _check_steps(dt, steps, save_every):
     if isinstance(steps, jax.core.Tracer) or int(steps) != steps or steps < 1:
         raise ValueError(f"`steps` must be a whole number of at least 1 (not traced), got {steps}.")
-    if not isinstance(dt, jax.core.Tracer) and not (np.ndim(dt) == 0 and np.isfinite(dt) and dt > 0):
+    if not isinstance(dt, jax.core.Tracer) and not (np.ndim(dt) == 0 and np.isfinite(dt) and np.asarray(dt) > 0):
         raise ValueError(f"`dt` must be one positive number, got {dt}.")
     if save_every is not None and (save_every < 1 or steps % save_every):
         raise ValueError(f"`save_every` must divide `steps`: {steps} is no multiple of {save_every}.")
