@@ -96,6 +96,7 @@ def test_gradient_through_the_pressure_around_a_body():
     np.testing.assert_allclose(jax.grad(drag)(0.2), difference, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_pressure_is_that_of_poiseuille_flow():
     inflow = js.Inflow(lambda t, x, y: (4 * y * (1 - y), 0 * y))
     space = js.Staggered(js.Grid((24, 16), 0.0, (1.5, 1.0)), ((inflow, js.Outflow()), js.NoSlip()))
