@@ -47,7 +47,7 @@ class Cells:
 
     def _around_cells(self, faces, along: int):
         if self.periodic:
-            return faces, jnp.roll(faces, -1, along)
+            return _neighbors(jnp.concatenate([faces, lax.slice_in_dim(faces, 0, 1, axis=along)], along), along)
         return _neighbors(faces, along)
 
     # -- centers to faces --------------------------------------------------------------------------------------------
@@ -57,7 +57,8 @@ class Cells:
         With `by_width` cells count by their widths: the flux through a face that reaches from center to center.
         """
         if self.periodic:
-            return 0.5 * (jnp.roll(centers, 1, along) + centers)
+            lower, upper = _neighbors(_after_last(centers, along), along)
+            return 0.5 * (lower + upper)
         lower, upper = _neighbors(centers, along)
         if by_width and self.widths is not None:
             widths = np.array(self.widths)
@@ -73,7 +74,8 @@ class Cells:
         Where `walls` gives a value on a wall, the difference over the half cell next to it is there too.
         """
         if self.periodic:
-            return (centers - jnp.roll(centers, 1, along)) / self.spacing
+            lower, upper = _neighbors(_after_last(centers, along), along)
+            return (upper - lower) / self.spacing
         lower, upper = _neighbors(centers, along)
         parts = [(upper - lower) / self.face_widths(centers, along)]
         first, last = (self.spacing,) * 2 if self.widths is None else (self.widths[0], self.widths[-1])
@@ -94,6 +96,12 @@ def cells_of(grid: Grid, axis: int, periodic: bool) -> Cells:
 def column(vector, like, along: int):
     """A vector along one axis of an array, in its precision."""
     return jnp.asarray(vector, real_dtype(like.dtype)).reshape((-1,) + (1,) * (like.ndim - 1 - along))
+
+
+def _after_last(values, along: int):
+    """Values of a periodic axis with the last one in front; XLA fuses the transpose of `jnp.roll` badly on CPUs."""
+    count = values.shape[along]
+    return jnp.concatenate([lax.slice_in_dim(values, count - 1, count, axis=along), values], along)
 
 
 def _neighbors(values, along: int):

@@ -61,19 +61,33 @@ def _outflow(space, faces):
 
 
 def _free(space, divergence):
-    return inverse_laplacian(pressure_modes(space), divergence)
+    """The pressure of $D G p$; the transpose of the solve is the same solve, with volumes that make it symmetric."""
+    modes, volumes = pressure_modes(space), _volumes(space, divergence)
+    solve = lambda _, b: inverse_laplacian(modes, b)
+    transposed = lambda _, b: volumes * inverse_laplacian(modes, b / volumes)
+    bodiless = dataclasses.replace(space, body=None)
+    return lax.custom_linear_solve(lambda p: _outflow(bodiless, _slopes(space, p)), divergence, solve, transposed)
+
+
+def _volumes(space, like):
+    """Volumes of the cells, an array that broadcasts against values at the centers; 1 where all are equal."""
+    if space.grid.uniform:
+        return 1.0
+    first = like.ndim - space.dimension
+    return math.prod(column(c.widths or (c.spacing,) * c.count, like, first + a) for a, c in enumerate(space.cells))
+
+
+def _slopes(space, pressure):
+    """The gradient of values at the centers on all faces of every axis."""
+    return [gradient(space, pressure, a, space.component(a).axes[a], walls=True) for a in range(space.dimension)]
 
 
 def _around_body(space, divergence):
     """The pressure of $D \\alpha G p$, by a Krylov method; volumes make the operator symmetric."""
-    volumes = math.prod(
-        column(c.widths or (c.spacing,) * c.count, divergence, divergence.ndim - space.dimension + a)
-        for a, c in enumerate(space.cells)
-    )
+    volumes = _volumes(space, divergence)
 
     def operator(pressure):
-        slopes = [gradient(space, pressure, a, space.component(a).axes[a], walls=True) for a in range(space.dimension)]
-        return -volumes * _outflow(space, slopes)
+        return -volumes * _outflow(space, _slopes(space, pressure))
 
     def solve(divergence):
         structure = jax.ShapeDtypeStruct(divergence.shape, divergence.dtype)
