@@ -15,7 +15,7 @@ from ._common import arguments, finish, heading, interleaved, machine, peer, rat
 VISCOSITY = 1e-2
 MIB = 2**20
 # Heun's method with central differences of second order: two right-hand sides per step, in both programs. jax-cfd
-# projects every stage's velocity, jaxsim every rate of change and, where walls move or rounding adds up, the velocity.
+# projects every stage's velocity, jaxsim every rate of change and, between walls, the velocity at the end of a step.
 SCHEME = "Heun, central differences, explicit viscosity"
 STEPS = {2: {32: 100, 64: 100, 128: 100, 256: 40, 512: 20, 1024: 10}, 3: {16: 40, 32: 20, 64: 10, 128: 5}}
 
