@@ -48,6 +48,7 @@ def test_kolmogorov_inverse_recovers_its_parameters_and_forecasts(run, tmp_path,
     assert set(io.read_observations(file).values) == {"u", "v"}
 
 
+@pytest.mark.slow
 def test_kolmogorov_inverse_fits_a_file_with_missing_values(run, tmp_path, capsys):
     example, file = importlib.import_module("kolmogorov_inverse"), tmp_path / "probes.npz"
     observations = example.observe(example.synthetic_truth(32, seed=0, intervals=6), probes=120, seed=0)

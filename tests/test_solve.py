@@ -132,6 +132,7 @@ def test_bad_input_is_refused(problem, arguments, message):
         js.solve(KuramotoSivashinsky(), problem[0], **{"t1": 1.0, **arguments})
 
 
+@pytest.mark.slow
 def test_constrained_steps_take_every_adjoint():
     space = js.Staggered(js.Grid((6, 6)), js.NoSlip())
     u0 = space.field(lambda x, y: (jnp.sin(3 * y), 0 * y))
