@@ -6,9 +6,10 @@ import diffrax as dfx
 
 from .semilinear import AbstractSemilinearSolver
 from .term import SemilinearTerm, unwrapped
+from .wrapped import AbstractTransparentSolver
 
 
-class Constrained(dfx.AbstractWrappedSolver):
+class Constrained(AbstractTransparentSolver):
     """A solver whose every step ends with the equation's `constrain`, such as the projection of a velocity.
 
     The order of the solver stays, as the exact solution satisfies the constraint. `js.rollout` and `js.solve` wrap
@@ -22,41 +23,6 @@ class Constrained(dfx.AbstractWrappedSolver):
     """
 
     solver: dfx.AbstractSolver
-
-    @property
-    def term_structure(self):
-        return self.solver.term_structure
-
-    @property
-    def interpolation_cls(self):
-        return self.solver.interpolation_cls
-
-    @property
-    def term_compatible_contr_kwargs(self):
-        return self.solver.term_compatible_contr_kwargs
-
-    @property
-    def scan_kind(self):  # diffrax's adjoints ask Runge-Kutta solvers for it, and see one through the wrapper
-        return self.solver.scan_kind
-
-    @property
-    def root_finder(self):
-        return self.solver.root_finder
-
-    def order(self, terms):
-        return self.solver.order(terms)
-
-    def strong_order(self, terms):
-        return self.solver.strong_order(terms)
-
-    def error_order(self, terms):
-        return self.solver.error_order(terms)
-
-    def func(self, terms, t0, y0, args):
-        return self.solver.func(terms, t0, y0, args)
-
-    def init(self, terms, t0, t1, y0, args):
-        return self.solver.init(terms, t0, t1, y0, args)
 
     def step(self, terms, t0, t1, y0, args, solver_state, made_jump):
         y1, error, dense, state, result = self.solver.step(terms, t0, t1, y0, args, solver_state, made_jump)

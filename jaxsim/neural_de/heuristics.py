@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..integrate.wrapped import AbstractTransparentSolver
+
 Norm = Callable[[Any], jax.Array]
 
 
@@ -36,7 +38,7 @@ class StepHeuristics(eqx.Module):
         return StepHeuristics(*(jnp.zeros((), dtype) for _ in range(5)), jnp.zeros((), jnp.int32))
 
 
-class MonitoredSolver(dfx.AbstractWrappedSolver):
+class MonitoredSolver(AbstractTransparentSolver):
     """A diffrax solver that adds up `StepHeuristics` in its state, `(inner state, heuristics)`.
 
     diffrax keeps a solver's state only where the step was accepted, so rejected steps leave no trace: their errors
@@ -56,45 +58,6 @@ class MonitoredSolver(dfx.AbstractWrappedSolver):
     rtol: Any
     atol: Any
     norm: Norm = eqx.field(static=True)
-
-    @property
-    def term_structure(self):
-        return self.solver.term_structure
-
-    @property
-    def interpolation_cls(self):
-        return self.solver.interpolation_cls
-
-    @property
-    def term_compatible_contr_kwargs(self):
-        return self.solver.term_compatible_contr_kwargs
-
-    @property
-    def scan_kind(self):  # diffrax's adjoints set it where they see a Runge-Kutta solver through the wrapper
-        solver = self.solver
-        while isinstance(solver, dfx.AbstractWrappedSolver):
-            solver = solver.solver
-        return solver.scan_kind
-
-    @property
-    def root_finder(self):  # as diffrax's driver does, to hand implicit solvers the tolerances
-        return self.solver.root_finder
-
-    @property
-    def tableau(self):
-        return self.solver.tableau
-
-    def order(self, terms):
-        return self.solver.order(terms)
-
-    def strong_order(self, terms):
-        return self.solver.strong_order(terms)
-
-    def error_order(self, terms):
-        return self.solver.error_order(terms)
-
-    def func(self, terms, t0, y0, args):
-        return self.solver.func(terms, t0, y0, args)
 
     def init(self, terms, t0, t1, y0, args):
         dtype = jnp.finfo(jnp.result_type(*jax.tree.leaves(y0))).dtype
