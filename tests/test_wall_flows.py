@@ -202,3 +202,14 @@ def test_unstable_steps_end_with_a_status():
     flow = js.equations.NavierStokesVelocity(1e-3)
     with pytest.raises(js.integrate.Diverged, match="not finite"):
         js.rollout(flow, u, dt=0.5, steps=100, solver=dfx.Euler())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("solver", [IMEXRK2(), IMEXRK3(), IMEXRK4(), Krogstad4()])
+def test_viscous_steps_of_any_size_are_stable_between_walls(solver):
+    """Steps of 20 h^2 / nu, whose explicit part contains the pressure of the viscous term, reach the steady flow."""
+    space = js.Staggered(js.Grid((16, 16)), (js.NoSlip(), (js.NoSlip(), js.MovingWall((1.0, 0.0)))))
+    flow, rest = js.equations.NavierStokesVelocity(1.0), space.field(lambda x, y: (0 * x, 0 * y))
+    u = js.rollout(flow, rest, dt=20 / 16**2, steps=200, solver=solver)
+    assert js.norm(flow.right_hand_side(0.0, u)) < 1e-8 and jnp.abs(js.div(u).values).max() < 1e-11
+    assert 0.1 < js.norm(u) < 1
