@@ -1,6 +1,8 @@
-"""Neural differential equations: penalties on what a solve costs."""
+"""Neural differential equations: models, and penalties on what a solve costs."""
 
+from .effort import Effort, effort
 from .heuristics import MonitoredSolver, StepHeuristics
+from .integrator import Integrator
 from .regularizers import (
     AbstractGlobalRegularizer,
     AbstractRegularizer,
@@ -14,11 +16,14 @@ from .solve import regularized_solve
 __all__ = [
     "AbstractGlobalRegularizer",
     "AbstractRegularizer",
+    "Effort",
     "GlobalError",
     "GlobalStiffness",
+    "Integrator",
     "LocalError",
     "MonitoredSolver",
     "StepCount",
     "StepHeuristics",
+    "effort",
     "regularized_solve",
 ]
