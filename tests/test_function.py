@@ -99,7 +99,7 @@ def test_stationary_residuals_and_grid_fields():
         (lambda u: js.Function(3.0), TypeError, "needs a callable"),
         (lambda u: js.residual(Burgers(0.1), traveling_wave), TypeError, "wrap callables"),
         (lambda u: js.residual(js.Equation(), u)(0.0, 1.0), TypeError, "neither"),
-        (lambda u: js.residual(Burgers(0.1), u)(0.0), TypeError, "at least one coordinate"),
+        (lambda u: js.residual(Burgers(0.1), u)(0.0), TypeError, "each of 1 axes"),
     ],
 )
 def test_bad_input_is_refused(action, error, message):

@@ -98,9 +98,9 @@ def residual(equation: Equation, u: State) -> Callable[..., Any]:
     - `equation`: any `js.Equation`.
     - `u`: a `js.Function` (or a pytree of them).
 
-    **Returns:** `r(t, x, ...)`, the residual $u_t - L u - N(t, u)$ at a point, or the equation's own `residual` where
-    it has one; shape of the components. It vanishes for a solution. For a field on a grid, `r(t)` is the field
-    $-L u - N(t, u)$ (or the own residual), zero at steady states.
+    **Returns:** `r(t, x, ...)`, the residual $u_t - L u - N(t, u)$ at a point (`r(t)` for functions of time alone), or
+    the equation's own `residual` where it has one; shape of the components. It vanishes for a solution. For a field on
+    a grid, `r(t)` is the field $-L u - N(t, u)$ (or the own residual), zero at steady states.
     """
     fields = jax.tree.leaves(u, is_leaf=is_field)
     if not all(is_field(f) for f in fields):
@@ -109,8 +109,10 @@ def residual(equation: Equation, u: State) -> Callable[..., Any]:
         return lambda t=0.0: _left_over(equation, t, u, rate=None)
 
     def at_point(t, *x):
-        if not x:
-            raise TypeError("residual: give the time and at least one coordinate, r(t, x, ...).")
+        for f in fields:
+            if f.space.dimension not in (None, len(x)):
+                axes = f.space.dimension
+                raise TypeError(f"residual: give the time and a number for each of {axes} axes, r(t, x, ...).")
         bound = jax.tree.map(lambda f: _meet(f, t, *x), u, is_leaf=is_field)
         rate = jax.tree.map(lambda f: f.space.rate(f), bound, is_leaf=is_field)
         left = _left_over(equation, jnp.asarray(t, jnp.result_type(float, t, *x)), bound, rate)

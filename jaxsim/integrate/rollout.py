@@ -137,7 +137,12 @@ def _run(solver, term, y0, dt, t0, steps, every, block, meter):
 
 
 def default_solver(term: SemilinearTerm, y0) -> dfx.AbstractSolver:
-    """The solver that suits an equation on a space: exponential where the linear part is diagonal, else explicit."""
+    """The solver that suits an equation on a space: exponential where the linear part is diagonal, else explicit.
+
+    Without axes there are no short waves to make the linear part stiff.
+    """
+    if not any(space.dimension for space in jax.tree.leaves(term.space, is_leaf=_is_space)):
+        return dfx.Tsit5()
     try:
         return Krogstad4() if term.diagonal and term.symbol(y0) is not None else dfx.Tsit5()
     except NoDiagonalForm:

@@ -9,6 +9,7 @@ from .flow_boundary import ConvectiveOutflow, FlowBoundary, FreeSlip, Inflow, Mo
 from .fourier import Fourier
 from .function import Callables, Function
 from .interpolation import interpolate
+from .point import Point
 from .sharding import error_if, shard
 from .staggered import Staggered
 
@@ -32,6 +33,7 @@ __all__ = [
     "NoSlip",
     "Outflow",
     "Periodic",
+    "Point",
     "Reconstruction",
     "Robin",
     "Space",
