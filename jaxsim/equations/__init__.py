@@ -13,6 +13,7 @@ from .mhd import Magnetohydrodynamics
 from .navier_stokes import NavierStokesPressure, NavierStokesVelocity, NavierStokesVorticity, velocity, vorticity
 from .obstacle import Obstacle
 from .phase import CahnHilliard, SwiftHohenberg
+from .population import LotkaVolterra
 from .reaction_diffusion import AllenCahn, Brusselator, FisherKPP, FitzHughNagumo, GrayScott
 from .reversible_reaction import ReversibleReaction
 from .scalar import PassiveScalar
@@ -43,6 +44,7 @@ __all__ = [
     "KortewegDeVries",
     "KuramotoSivashinsky",
     "KuramotoSivashinskyIntegral",
+    "LotkaVolterra",
     "Magnetohydrodynamics",
     "NavierStokesPressure",
     "NavierStokesVelocity",
