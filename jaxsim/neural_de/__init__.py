@@ -1,8 +1,12 @@
 """Neural differential equations: models, and penalties on what a solve costs."""
 
+from .augmented import Augmented
 from .effort import Effort, effort
+from .flow import ConcatSquash, ConcatSquashMLP, ContinuousNormalizingFlow, ExactTrace, HutchinsonTrace
 from .heuristics import MonitoredSolver, StepHeuristics
 from .integrator import Integrator
+from .latent_ode import GRUEncoder, LatentODE
+from .neural_ode import NeuralODE, TimeMLP
 from .regularizers import (
     AbstractGlobalRegularizer,
     AbstractRegularizer,
@@ -16,14 +20,24 @@ from .solve import regularized_solve
 __all__ = [
     "AbstractGlobalRegularizer",
     "AbstractRegularizer",
+    "Augmented",
+    "ConcatSquash",
+    "ConcatSquashMLP",
+    "ContinuousNormalizingFlow",
     "Effort",
+    "ExactTrace",
+    "GRUEncoder",
     "GlobalError",
     "GlobalStiffness",
+    "HutchinsonTrace",
     "Integrator",
+    "LatentODE",
     "LocalError",
     "MonitoredSolver",
+    "NeuralODE",
     "StepCount",
     "StepHeuristics",
+    "TimeMLP",
     "effort",
     "regularized_solve",
 ]
