@@ -83,6 +83,8 @@ def like_state(result: State, u: State) -> State:
     """The result of an equation with the structure of its state: tuples of components are stacked."""
     if isinstance(u, Field) and isinstance(result, (tuple, list)):
         result = stack(*result)
+        if u.space.dimension is not None and result.shape != u.shape:
+            raise TypeError(f"the equation's parts gave components {result.shape} for a state with {u.shape}.")
     wanted = jax.tree.structure(jax.tree.map(lambda _: 0, u, is_leaf=is_field))
     given = jax.tree.structure(jax.tree.map(lambda _: 0, result, is_leaf=is_field))
     if wanted != given:

@@ -4,6 +4,7 @@ from .augmented import Augmented
 from .effort import Effort, effort
 from .flow import ConcatSquash, ConcatSquashMLP, ContinuousNormalizingFlow, ExactTrace, HutchinsonTrace
 from .heuristics import MonitoredSolver, StepHeuristics
+from .hybrid import Hybrid, Pointwise
 from .integrator import Integrator
 from .latent_ode import GRUEncoder, LatentODE
 from .neural_ode import NeuralODE, TimeMLP
@@ -30,11 +31,13 @@ __all__ = [
     "GlobalError",
     "GlobalStiffness",
     "HutchinsonTrace",
+    "Hybrid",
     "Integrator",
     "LatentODE",
     "LocalError",
     "MonitoredSolver",
     "NeuralODE",
+    "Pointwise",
     "StepCount",
     "StepHeuristics",
     "TimeMLP",
