@@ -4,9 +4,9 @@ from .augmented import Augmented
 from .effort import Effort, effort
 from .flow import ConcatSquash, ConcatSquashMLP, ContinuousNormalizingFlow, ExactTrace, HutchinsonTrace
 from .heuristics import MonitoredSolver, StepHeuristics
-from .hybrid import Hybrid, Pointwise
 from .integrator import Integrator
 from .latent_ode import GRUEncoder, LatentODE
+from .neural_cde import MatrixMLP, NeuralCDE, hermite_path, linear_path, rectilinear_path
 from .neural_ode import NeuralODE, TimeMLP
 from .regularizers import (
     AbstractGlobalRegularizer,
@@ -31,16 +31,19 @@ __all__ = [
     "GlobalError",
     "GlobalStiffness",
     "HutchinsonTrace",
-    "Hybrid",
     "Integrator",
     "LatentODE",
     "LocalError",
+    "MatrixMLP",
     "MonitoredSolver",
+    "NeuralCDE",
     "NeuralODE",
-    "Pointwise",
     "StepCount",
     "StepHeuristics",
     "TimeMLP",
     "effort",
+    "hermite_path",
+    "linear_path",
+    "rectilinear_path",
     "regularized_solve",
 ]
