@@ -1,5 +1,6 @@
 """Time integration: diffrax solvers that use an equation's split, fixed-step rollouts and adaptive solves."""
 
+from .brownian import brownian_path, drive, solve_sde, stochastic_steps
 from .checkpoint import checkpointed_scan
 from .constrained import Constrained
 from .ensemble import ensemble
@@ -18,6 +19,7 @@ from .exponential import (
 )
 from .imex import IMEXRK2, IMEXRK3, IMEXRK4, IMEXRK5, AbstractIMEXRungeKutta
 from .jacobians import ModalPreconditioner, colored_jacobian, modal_preconditioner, stencil_pattern
+from .lyapunov import LyapunovSpectrum, kaplan_yorke_dimension, lyapunov_spectrum
 from .multistep import (
     ETDAB2,
     ETDAB3,
@@ -29,9 +31,11 @@ from .multistep import (
     AbstractSBDF,
 )
 from .phi import matrix_phis, phis
+from .prediction import PredictionTime, normalized_error, smape, valid_prediction_time
 from .rollout import Diverged, March, march, rollout
 from .semilinear import AbstractOneStepSolver, AbstractSemilinearSolver
 from .solve import solve
+from .stochastic import SDE, AbstractInterpretation, Diagonal, Ito, Stratonovich
 from .term import SemilinearTerm, unwrapped
 
 __all__ = [
@@ -48,33 +52,49 @@ __all__ = [
     "IMEXRK5",
     "SBDF2",
     "SBDF3",
+    "SDE",
     "AbstractExponentialAdams",
     "AbstractExponentialRungeKutta",
     "AbstractIMEXRungeKutta",
+    "AbstractInterpretation",
     "AbstractMultistep",
     "AbstractSBDF",
     "AbstractOneStepSolver",
     "AbstractSemilinearSolver",
     "Constrained",
+    "Diagonal",
     "Diverged",
     "ExplicitSteps",
     "HochbruckOstermann4",
+    "Ito",
     "Krogstad4",
+    "LyapunovSpectrum",
     "March",
     "ModalPreconditioner",
     "Phi",
+    "PredictionTime",
     "SemilinearTerm",
+    "Stratonovich",
     "Tableau",
     "Weights",
+    "brownian_path",
     "checkpointed_scan",
     "colored_jacobian",
+    "drive",
     "ensemble",
+    "kaplan_yorke_dimension",
+    "lyapunov_spectrum",
     "march",
     "matrix_phis",
     "modal_preconditioner",
+    "normalized_error",
     "phis",
     "rollout",
+    "smape",
     "solve",
+    "solve_sde",
     "stencil_pattern",
+    "stochastic_steps",
     "unwrapped",
+    "valid_prediction_time",
 ]
