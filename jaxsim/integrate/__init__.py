@@ -19,6 +19,7 @@ from .exponential import (
 )
 from .imex import IMEXRK2, IMEXRK3, IMEXRK4, IMEXRK5, AbstractIMEXRungeKutta
 from .jacobians import ModalPreconditioner, colored_jacobian, modal_preconditioner, stencil_pattern
+from .lyapunov import LyapunovSpectrum, kaplan_yorke_dimension, lyapunov_spectrum
 from .multistep import (
     ETDAB2,
     ETDAB3,
@@ -30,6 +31,7 @@ from .multistep import (
     AbstractSBDF,
 )
 from .phi import matrix_phis, phis
+from .prediction import PredictionTime, normalized_error, smape, valid_prediction_time
 from .rollout import Diverged, March, march, rollout
 from .semilinear import AbstractOneStepSolver, AbstractSemilinearSolver
 from .solve import solve
@@ -66,9 +68,11 @@ __all__ = [
     "HochbruckOstermann4",
     "Ito",
     "Krogstad4",
+    "LyapunovSpectrum",
     "March",
     "ModalPreconditioner",
     "Phi",
+    "PredictionTime",
     "SemilinearTerm",
     "Stratonovich",
     "Tableau",
@@ -78,14 +82,19 @@ __all__ = [
     "colored_jacobian",
     "drive",
     "ensemble",
+    "kaplan_yorke_dimension",
+    "lyapunov_spectrum",
     "march",
     "matrix_phis",
     "modal_preconditioner",
+    "normalized_error",
     "phis",
     "rollout",
+    "smape",
     "solve",
     "solve_sde",
     "stencil_pattern",
     "stochastic_steps",
     "unwrapped",
+    "valid_prediction_time",
 ]
