@@ -1,4 +1,6 @@
-"""Penalties on the cost of a solve: what is summed, and what its gradient is."""
+"""Penalties on the cost of a solve: what is summed, what its gradient is, and what is counted."""
+
+import warnings
 
 import diffrax as dfx
 import jax
@@ -11,8 +13,10 @@ from jaxsim.neural_de import (
     GlobalError,
     GlobalStiffness,
     LocalError,
+    LocalStiffness,
     MonitoredSolver,
     StepCount,
+    effort,
     regularized_solve,
 )
 
@@ -66,7 +70,7 @@ def test_accumulated_error_has_the_order_of_the_estimate(power, order):
     assert abs(observed - order) < 0.15 * power
 
 
-@pytest.mark.parametrize("solver", [dfx.Tsit5(), dfx.Dopri5()])
+@pytest.mark.parametrize("solver", [dfx.Tsit5(), pytest.param(dfx.Dopri5(), marks=pytest.mark.slow)])
 def test_stiffness_of_decay_is_its_rate(solver):
     run, greatest = regularized_solve(
         dfx.ODETerm(lambda t, y, a: -7.0 * y), solver, 0.0, 1.0, 0.01, Y0, stepsize_controller=PID,
@@ -118,10 +122,27 @@ def test_local_error_under_every_adjoint():
         assert jnp.isfinite(reference) and reference != 0
         backward = jax.grad(penalty)(1.0, dfx.BacksolveAdjoint(), accepted)
         np.testing.assert_allclose(backward, reference, rtol=1e-4)
-    run, _ = solved(LocalError(), key=key, saveat=dfx.SaveAt(ts=jnp.array([1.0, 2.0, 3.0])))
+
+
+@pytest.mark.slow
+def test_what_is_saved_is_what_was_asked_for():
+    run, penalty = solved(LocalError(), key=jax.random.key(3), saveat=dfx.SaveAt(ts=jnp.array([1.0, 2.0, 3.0])))
     plain, _ = solved(GlobalError(), saveat=dfx.SaveAt(ts=jnp.array([1.0, 2.0, 3.0])))
     np.testing.assert_allclose(run.ys, plain.ys, rtol=1e-12)
     np.testing.assert_array_equal(run.ts, plain.ts)
+    first = dfx.SaveAt(ts=jnp.array([1.0, 2.0, 3.0]), fn=lambda t, y, args: y[0])
+    part, same = solved(LocalError(), key=jax.random.key(3), saveat=first)
+    np.testing.assert_array_equal(part.ys, run.ys[:, 0])
+    np.testing.assert_allclose(same, penalty)
+
+
+@pytest.mark.parametrize("accepted", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_local_stiffness_of_decay_is_its_rate(accepted):
+    _, stiffness = regularized_solve(
+        dfx.ODETerm(lambda t, y, a: -7.0 * y), dfx.Tsit5(), 0.0, 1.0, 0.01, Y0, stepsize_controller=PID,
+        regularizer=LocalStiffness(accepted, stability=1.0), key=jax.random.key(0),
+    )  # fmt: skip
+    np.testing.assert_allclose(stiffness, 7.0, rtol=1e-6)
 
 
 @pytest.mark.slow
@@ -131,23 +152,68 @@ def test_every_member_of_a_batch_has_its_own_penalty():
     np.testing.assert_allclose(batch, [solved(GlobalError(), s)[1] for s in speeds], rtol=1e-8)
 
 
+def noisy(scale, solver, regularizer=None, count=None, levy=dfx.SpaceTimeLevyArea):
+    def drift(t, y, args):
+        if count is not None:
+            jax.debug.callback(lambda: count.append(1))
+        return -y
+
+    path = dfx.VirtualBrownianTree(0.0, 1.0, 1e-3, (2,), jax.random.key(0), levy_area=levy)
+    terms = dfx.MultiTerm(dfx.ODETerm(drift), dfx.ControlTerm(lambda t, y, a: jnp.diag(scale * jnp.ones(2)), path))
+    loose = dfx.PIDController(rtol=1e-2, atol=1e-2, pcoeff=0.1, icoeff=0.3, dtmin=2e-3)
+    problem = terms, solver, 0.0, 1.0, 0.05, Y0
+    if regularizer is None:
+        return dfx.diffeqsolve(*problem, stepsize_controller=loose)
+    return regularized_solve(*problem, stepsize_controller=loose, regularizer=regularizer)
+
+
 @pytest.mark.slow
 def test_implicit_and_stochastic_solvers():
     stiff = dfx.PIDController(rtol=1e-5, atol=1e-5)
-    _, penalty = solved(GlobalError(), controller=stiff, solver=dfx.Kvaerno3())
-    assert penalty > 0
-    path = dfx.VirtualBrownianTree(0.0, 1.0, 1e-3, (2,), jax.random.key(0), levy_area=dfx.SpaceTimeLevyArea)
+    run, penalty = solved(GlobalError(), controller=stiff, solver=dfx.Kvaerno3())
+    assert penalty > 0 and effort(dfx.Kvaerno3(), run).evaluations is None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # diffrax warns where it cannot tell Ito from Stratonovich
+        for solver in (dfx.SPaRK(), dfx.HalfSolver(dfx.EulerHeun())):
+            gradient = jax.grad(lambda scale, solver=solver: noisy(scale, solver, GlobalError())[1])(0.3)
+            assert jnp.isfinite(gradient) and gradient > 0
 
-    def noisy(scale, solver):
-        terms = dfx.MultiTerm(dfx.ODETerm(lambda t, y, a: -y), dfx.ControlTerm(
-            lambda t, y, a: jnp.diag(scale * jnp.ones(2)), path))  # fmt: skip
-        loose = dfx.PIDController(rtol=1e-2, atol=1e-2, pcoeff=0.1, icoeff=0.3, dtmin=2e-3)
-        run = regularized_solve(terms, solver, 0.0, 1.0, 0.05, Y0, stepsize_controller=loose, regularizer=GlobalError())
-        return run[1]
 
-    for solver in (dfx.SPaRK(), dfx.HalfSolver(dfx.EulerHeun())):
-        gradient = jax.grad(noisy)(0.3, solver)
-        assert jnp.isfinite(gradient) and gradient > 0
+SLOW = [pytest.param(s, marks=pytest.mark.slow) for s in (dfx.Dopri8(), dfx.Heun(), dfx.HalfSolver(dfx.Midpoint()))]
+
+
+@pytest.mark.parametrize("solver", [dfx.Tsit5(), dfx.HalfSolver(dfx.Tsit5()), *SLOW])
+def test_evaluations_are_those_that_happen(solver):
+    count = []
+
+    def counting(t, y, args):
+        jax.debug.callback(lambda: count.append(1))
+        return oscillator(t, y, 1.0)
+
+    loose = dfx.PIDController(rtol=1e-3, atol=1e-3)
+    run = dfx.diffeqsolve(dfx.ODETerm(counting), solver, 0.0, 3.0, 0.01, Y0, stepsize_controller=loose)
+    jax.block_until_ready(run.ys)
+    jax.effects_barrier()
+    assert effort(solver, run).evaluations == len(count)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("solver", [dfx.SPaRK(), dfx.ShARK(), dfx.SRA1(), dfx.Heun(), dfx.HalfSolver(dfx.EulerHeun())])
+def test_evaluations_of_the_drift_are_those_that_happen(solver):
+    count = []
+    run = noisy(0.3, solver, count=count)
+    jax.block_until_ready(run.ys)
+    jax.effects_barrier()
+    assert effort(solver, run).evaluations == len(count)
+
+
+def test_a_regularizer_adds_its_own_evaluations():
+    run, _ = solved(GlobalError())
+    plain = effort(MonitoredSolver(dfx.Tsit5(), 1e-6, 1e-6, optx.rms_norm), run).evaluations
+    of = lambda regularizer: effort(dfx.Tsit5(), run, regularizer=regularizer).evaluations
+    assert of(GlobalError()) == plain == 6 * run.stats["num_steps"] + 1
+    assert of(LocalError(samples=2)) == plain + 14
+    assert of(LocalError(accepted=True)) == 2 * plain + 7
 
 
 def test_bad_requests():
@@ -159,9 +225,13 @@ def test_bad_requests():
         solved(GlobalStiffness(), solver=dfx.Heun())
     with pytest.raises(ValueError, match="HalfSolver"):
         solved(GlobalError(), solver=dfx.Euler())
+    with pytest.raises(ValueError, match="no estimate of stiffness"):
+        solved(LocalStiffness(), solver=dfx.Heun(), key=jax.random.key(0))
     with pytest.raises(ValueError, match="takes SaveAt"):
         solved(LocalError(), key=jax.random.key(0), saveat=dfx.SaveAt(steps=True))
     with pytest.raises(ValueError, match="1 or 2"):
         GlobalError(power=3)
     with pytest.raises(TypeError, match="no regularizer"):
         solved(3.0)
+    with pytest.raises(ValueError, match="at least 1"):
+        LocalStiffness(samples=0)

@@ -1,25 +1,30 @@
 """Neural differential equations: models, and penalties on what a solve costs."""
 
 from .augmented import Augmented
+from .baselines import KineticEnergy, RandomEnd
 from .effort import Effort, effort
 from .flow import ConcatSquash, ConcatSquashMLP, ContinuousNormalizingFlow, ExactTrace, HutchinsonTrace
 from .heuristics import MonitoredSolver, StepHeuristics
+from .hybrid import Hybrid, Pointwise
 from .integrator import Integrator
 from .latent_ode import GRUEncoder, LatentODE
 from .neural_cde import MatrixMLP, NeuralCDE, hermite_path, linear_path, rectilinear_path
 from .neural_ode import NeuralODE, TimeMLP
 from .regularizers import (
     AbstractGlobalRegularizer,
+    AbstractLocalRegularizer,
     AbstractRegularizer,
     GlobalError,
     GlobalStiffness,
     LocalError,
+    LocalStiffness,
     StepCount,
 )
 from .solve import regularized_solve
 
 __all__ = [
     "AbstractGlobalRegularizer",
+    "AbstractLocalRegularizer",
     "AbstractRegularizer",
     "Augmented",
     "ConcatSquash",
@@ -31,13 +36,18 @@ __all__ = [
     "GlobalError",
     "GlobalStiffness",
     "HutchinsonTrace",
+    "Hybrid",
     "Integrator",
+    "KineticEnergy",
     "LatentODE",
     "LocalError",
+    "LocalStiffness",
     "MatrixMLP",
     "MonitoredSolver",
     "NeuralCDE",
     "NeuralODE",
+    "Pointwise",
+    "RandomEnd",
     "StepCount",
     "StepHeuristics",
     "TimeMLP",

@@ -38,7 +38,7 @@ class StepHeuristics(eqx.Module):
         return StepHeuristics(*(jnp.zeros((), dtype) for _ in range(5)), jnp.zeros((), jnp.int32))
 
 
-class MonitoredSolver(AbstractTransparentSolver):
+class MonitoredSolver(dfx.AbstractAdaptiveSolver, AbstractTransparentSolver):
     """A diffrax solver that adds up `StepHeuristics` in its state, `(inner state, heuristics)`.
 
     diffrax keeps a solver's state only where the step was accepted, so rejected steps leave no trace: their errors
@@ -47,34 +47,45 @@ class MonitoredSolver(AbstractTransparentSolver):
 
     **Arguments:**
 
-    - `solver`: any diffrax solver with an error estimate (explicit, implicit, for SDEs, or a `diffrax.HalfSolver`).
+    - `wrapped`: any diffrax solver with an error estimate (explicit, implicit, for SDEs, or a `diffrax.HalfSolver`).
     - `rtol`, `atol`: tolerances that scale errors, those of the step size controller.
     - `norm`: of a pytree; that of the controller.
 
     Reference: Pal, Ma, Shah and Rackauckas, ICML 2021 (arXiv 2105.03918), sections 3.1 and 3.2.
     """
 
-    solver: dfx.AbstractSolver
+    wrapped: dfx.AbstractSolver
     rtol: Any
     atol: Any
     norm: Norm = eqx.field(static=True)
 
+    @property
+    def solver(self) -> dfx.AbstractSolver:
+        """The solver at the core, where diffrax looks one wrapper deep for what kind it is (Ito, implicit, ...)."""
+        solver = self.wrapped
+        while issubclass(type(solver), dfx.AbstractWrappedSolver):
+            solver = solver.solver
+        return solver
+
+    def error_order(self, terms):
+        return self.wrapped.error_order(terms)
+
     def init(self, terms, t0, t1, y0, args):
         dtype = jnp.finfo(jnp.result_type(*jax.tree.leaves(y0))).dtype
-        return self.solver.init(terms, t0, t1, y0, args), StepHeuristics.zero(dtype)
+        return self.wrapped.init(terms, t0, t1, y0, args), StepHeuristics.zero(dtype)
 
     def step(self, terms, t0, t1, y0, args, solver_state, made_jump):
         inner, sums = solver_state
-        y1, error, dense, inner, result = self.solver.step(terms, t0, t1, y0, args, inner, made_jump)
+        y1, error, dense, inner, result = self.wrapped.step(terms, t0, t1, y0, args, inner, made_jump)
         if error is None:
             raise ValueError(
-                f"{type(self.solver).__name__} has no error estimate to regularize by: wrap it in diffrax.HalfSolver."
+                f"{type(self.wrapped).__name__} has no error estimate to regularize by: wrap it in diffrax.HalfSolver."
             )
         h, zero = jnp.abs(t1 - t0), jnp.zeros((), sums.error.dtype)
         scaled = scaled_error(error, y0, y1, self.rtol, self.atol, self.norm)
-        order = self.solver.error_order(terms)
-        known = estimates_stiffness(self.solver)
-        stiffness = shampine_stiffness(self.solver, h, y0, y1, dense, self.norm) if known else zero
+        order = self.wrapped.error_order(terms)
+        known = estimates_stiffness(self.wrapped)
+        stiffness = shampine_stiffness(self.wrapped, h, y0, y1, dense, self.norm) if known else zero
         sums = StepHeuristics(
             sums.error + h * scaled,
             sums.squared_error + h * scaled**2,

@@ -3,15 +3,19 @@
 import abc
 from typing import Any
 
+import diffrax as dfx
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax import lax
 
-from .heuristics import StepHeuristics
+from .heuristics import MonitoredSolver, StepHeuristics, estimates_stiffness, scaled_error, shampine_stiffness
+from .solve import AbstractRegularizer, Problem
 
+__all__ = ["AbstractGlobalRegularizer", "AbstractLocalRegularizer", "AbstractRegularizer", "GlobalError",
+           "GlobalStiffness", "LocalError", "LocalStiffness", "StepCount"]  # fmt: skip
 
-class AbstractRegularizer(eqx.Module):
-    """A penalty of `regularized_solve`."""
+STABILITY = 3.5068  # extent of the stability region of Tsit5 on the negative real axis
 
 
 class AbstractGlobalRegularizer(AbstractRegularizer):
@@ -20,6 +24,31 @@ class AbstractGlobalRegularizer(AbstractRegularizer):
     @abc.abstractmethod
     def __call__(self, sums: StepHeuristics, safety) -> jax.Array:
         """The penalty, a scalar."""
+
+    def solve(self, problem: Problem) -> tuple[dfx.Solution, jax.Array]:
+        controller, saveat = problem.controller, problem.saveat
+        self._check(problem)
+        monitored = MonitoredSolver(problem.solver, controller.rtol, controller.atol, controller.norm)
+        watched = dfx.SaveAt(subs=saveat.subs, dense=saveat.dense, solver_state=True,
+                             controller_state=saveat.controller_state, made_jump=saveat.made_jump)  # fmt: skip
+        solution = problem.solve(solver=monitored, saveat=watched)
+        inner, sums = solution.solver_state
+        inner = inner if saveat.solver_state else None
+        solution = eqx.tree_at(lambda s: s.solver_state, solution, inner, is_leaf=lambda node: node is None)
+        return solution, self(sums, controller.safety)
+
+    def evaluations(self, solve, step):
+        return solve
+
+    def _check(self, problem):
+        adjoint = problem.adjoint
+        if not isinstance(adjoint, (dfx.RecursiveCheckpointAdjoint, dfx.DirectAdjoint, dfx.ForwardMode)):
+            raise ValueError(
+                f"regularized_solve: under {type(adjoint).__name__} the gradient of {type(self).__name__} would be "
+                "zero without a word; use RecursiveCheckpointAdjoint, DirectAdjoint or ForwardMode, or LocalError()."
+            )
+        if isinstance(self, GlobalStiffness):
+            _demand_stiffness(problem.solver)
 
 
 class GlobalError(AbstractGlobalRegularizer):
@@ -62,7 +91,7 @@ class GlobalStiffness(AbstractGlobalRegularizer):
     Reference: Pal, Ma, Shah and Rackauckas, ICML 2021 (arXiv 2105.03918), section 3.2.
     """
 
-    stability: Any = 3.5068
+    stability: Any = STABILITY
     greatest: bool = eqx.field(static=True, default=False)
 
     def __call__(self, sums: StepHeuristics, safety) -> jax.Array:
@@ -80,12 +109,51 @@ class StepCount(AbstractGlobalRegularizer):
         return sums.rooted_error / safety
 
 
-class LocalError(AbstractRegularizer):
+class AbstractLocalRegularizer(AbstractRegularizer):
+    """A penalty made of single steps, taken again at random times.
+
+    The states and step sizes there are constants: the gradient passes through the parameters of the terms in those
+    steps alone, which closes the box for any adjoint, `diffrax.BacksolveAdjoint` among them, at a few evaluations.
+    """
+
+    accepted: eqx.AbstractVar[bool]
+    samples: eqx.AbstractVar[int]
+
+    @abc.abstractmethod
+    def __call__(self, problem: Problem, size, y0, y1, error, dense) -> jax.Array:
+        """The penalty of one step of length `size`, a scalar."""
+
+    def __check_init__(self):
+        if self.samples < 1:
+            raise ValueError(f"{type(self).__name__}: `samples` is at least 1, got {self.samples}.")
+
+    def solve(self, problem: Problem) -> tuple[dfx.Solution, jax.Array]:
+        key, t0, t1 = problem.random_key(self), *(jnp.asarray(t, problem.precision) for t in (problem.t0, problem.t1))
+        if self.accepted:
+            times, states, sizes = _accepted_steps(problem, self.samples)
+            solution = problem.solve()
+        else:
+            times = t0 + (t1 - t0) * jax.random.uniform(key, (self.samples,), problem.precision)
+            solution, states = problem.solve_with_states(self, times)
+            sizes = jnp.full_like(times, (t1 - t0) / jnp.maximum(solution.stats["num_accepted_steps"], 1))
+        sizes = jnp.where(t1 >= t0, jnp.minimum(sizes, t1 - times), jnp.maximum(sizes, t1 - times))
+
+        def once(time, state, size):
+            solver, end = problem.solver, time + size
+            start = solver.init(problem.terms, time, end, state, problem.args)
+            y1, error, dense, *_ = solver.step(problem.terms, time, end, state, problem.args, start, made_jump=False)
+            return self(problem, jnp.abs(end - time), state, y1, error, dense)
+
+        return solution, jnp.mean(jax.vmap(once)(*lax.stop_gradient((times, states, sizes))))
+
+    def evaluations(self, solve, step):
+        return solve * (1 + self.accepted) + self.samples * step
+
+
+class LocalError(AbstractLocalRegularizer):
     """The error estimate of one step taken again at a random time, $h E(\\tau, y(\\tau))$.
 
-    The state, the step size and everything before are constants: the gradient passes through the parameters of the
-    terms in that one step, which closes the box for any adjoint, `diffrax.BacksolveAdjoint` among them, and costs a few
-    evaluations.
+    The step has the mean length of accepted steps, or where $\\tau$ is drawn among those, its own.
 
     **Arguments:**
 
@@ -100,6 +168,45 @@ class LocalError(AbstractRegularizer):
     accepted: bool = eqx.field(static=True, default=False)
     samples: int = eqx.field(static=True, default=1)
 
-    def __check_init__(self):
-        if self.samples < 1:
-            raise ValueError(f"LocalError: `samples` is at least 1, got {self.samples}.")
+    def __call__(self, problem: Problem, size, y0, y1, error, dense) -> jax.Array:
+        controller = problem.controller
+        if error is None:
+            raise ValueError(f"{type(problem.solver).__name__} has no error estimate: wrap it in diffrax.HalfSolver.")
+        return size * scaled_error(error, y0, y1, controller.rtol, controller.atol, controller.norm)
+
+
+class LocalStiffness(AbstractLocalRegularizer):
+    """Shampine's estimate of stiffness of one step taken again at a random time, in units of stability.
+
+    **Arguments:** `accepted` and `samples` as in `LocalError`, `stability` as in `GlobalStiffness`.
+
+    Reference: Pal, Edelman and Rackauckas, ICML 2023 (arXiv 2303.02262), section 3.
+    """
+
+    accepted: bool = eqx.field(static=True, default=False)
+    samples: int = eqx.field(static=True, default=1)
+    stability: Any = STABILITY
+
+    def __call__(self, problem: Problem, size, y0, y1, error, dense) -> jax.Array:
+        _demand_stiffness(problem.solver)
+        return shampine_stiffness(problem.solver, size, y0, y1, dense, problem.controller.norm) / self.stability
+
+
+def _accepted_steps(problem: Problem, samples: int):
+    """Starts, states there and sizes of steps drawn among the accepted ones of a solve without gradient."""
+    inputs = problem.terms, problem.y0, problem.args
+    numbers, rest = eqx.partition(inputs, eqx.is_inexact_array)
+    terms, y0, args = eqx.combine(lax.stop_gradient(numbers), rest)
+    run = problem.solve(terms=terms, y0=y0, args=args, saveat=dfx.SaveAt(t0=True, steps=True),
+                        adjoint=dfx.RecursiveCheckpointAdjoint())  # fmt: skip
+    chosen = jax.random.randint(problem.key, (samples,), 0, run.stats["num_accepted_steps"])
+    states = jax.tree.map(lambda a: a[chosen], run.ys)
+    return run.ts[chosen], states, run.ts[chosen + 1] - run.ts[chosen]
+
+
+def _demand_stiffness(solver):
+    if not estimates_stiffness(solver):
+        raise ValueError(
+            f"regularized_solve: {type(solver).__name__} has no estimate of stiffness; diffrax.Tsit5 and "
+            "diffrax.Dopri5 have."
+        )

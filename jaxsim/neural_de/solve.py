@@ -1,15 +1,97 @@
 """Solving a differential equation together with a penalty on the cost of solving it."""
 
+import abc
+import dataclasses
 from typing import Any
 
 import diffrax as dfx
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax import lax
 
-from .heuristics import MonitoredSolver, estimates_stiffness, scaled_error
-from .regularizers import AbstractGlobalRegularizer, AbstractRegularizer, GlobalStiffness, LocalError
+WHOLE_STATE = dfx.SubSaveAt(t1=True).fn  # the only function to save by that BacksolveAdjoint takes
+
+
+class Problem(eqx.Module):
+    """The arguments of a `diffrax.diffeqsolve`, and a key for a regularizer that draws random numbers."""
+
+    terms: Any
+    solver: dfx.AbstractSolver
+    t0: Any
+    t1: Any
+    dt0: Any
+    y0: Any
+    args: Any
+    stepsize_controller: dfx.AbstractStepSizeController
+    saveat: dfx.SaveAt
+    adjoint: dfx.AbstractAdjoint
+    max_steps: int | None
+    throw: bool
+    key: jax.Array | None
+
+    def solve(self, **changes) -> dfx.Solution:
+        """The solution, with some arguments changed."""
+        it = dataclasses.replace(self, **changes)
+        return dfx.diffeqsolve(it.terms, it.solver, it.t0, it.t1, it.dt0, it.y0, args=it.args, saveat=it.saveat,
+                               stepsize_controller=it.stepsize_controller, adjoint=it.adjoint,
+                               max_steps=it.max_steps, throw=it.throw)  # fmt: skip
+
+    @property
+    def precision(self):
+        """The real data type of the state."""
+        return jnp.finfo(jnp.result_type(*jax.tree.leaves(self.y0))).dtype
+
+    @property
+    def controller(self) -> dfx.PIDController:
+        """The controller that knows the tolerances."""
+        controller = self.stepsize_controller
+        while isinstance(controller, dfx.ClipStepSizeController):
+            controller = controller.controller
+        if not isinstance(controller, dfx.PIDController):
+            raise ValueError(
+                f"regularized_solve: {type(controller).__name__} has no tolerances to scale errors by: use a "
+                "diffrax.PIDController, or one inside a diffrax.ClipStepSizeController."
+            )
+        return controller
+
+    def random_key(self, regularizer: "AbstractRegularizer") -> jax.Array:
+        """The key, which `regularizer` cannot do without."""
+        if self.key is None:
+            raise ValueError(f"regularized_solve: {type(regularizer).__name__} draws random times: give a `key`.")
+        return self.key
+
+    def solve_with_states(self, regularizer: "AbstractRegularizer", times) -> tuple[dfx.Solution, Any]:
+        """The solution as asked for, and the states at further times, by a single solve that any adjoint takes."""
+        sub = self.saveat.subs
+        simple = isinstance(sub, dfx.SubSaveAt) and not (sub.t0 or sub.steps or self.saveat.dense)
+        if not simple or (sub.ts is not None and sub.t1):
+            raise ValueError(f"regularized_solve: {type(regularizer).__name__} takes SaveAt(t1=True) or "
+                             "SaveAt(ts=...); LocalError(accepted=True) takes any.")  # fmt: skip
+        own = jnp.asarray([self.t1] if sub.ts is None else sub.ts, times.dtype)
+        every = jnp.concatenate([own, times])
+        order = jnp.argsort(every * jnp.where(jnp.asarray(self.t1) >= self.t0, 1, -1))
+        place = jnp.argsort(order)
+        both = {} if sub.fn is WHOLE_STATE else {"fn": lambda t, y, args: (sub.fn(t, y, args), y)}
+        saveat = dfx.SaveAt(ts=every[order], solver_state=self.saveat.solver_state, made_jump=self.saveat.made_jump,
+                            controller_state=self.saveat.controller_state, **both)  # fmt: skip
+        solution = self.solve(saveat=saveat)
+        wanted, states = solution.ys if both else (solution.ys, solution.ys)
+        pick = lambda tree, where: jax.tree.map(lambda a: a[where], tree)
+        here, there = place[: len(own)], place[len(own) :]
+        found = solution.ts[here], pick(wanted, here)
+        return eqx.tree_at(lambda s: (s.ts, s.ys), solution, found), pick(states, there)
+
+
+class AbstractRegularizer(eqx.Module):
+    """A penalty of `regularized_solve`."""
+
+    @abc.abstractmethod
+    def solve(self, problem: Problem) -> tuple[dfx.Solution, jax.Array]:
+        """The solution that was asked for, and the penalty, a scalar."""
+
+    @abc.abstractmethod
+    def evaluations(self, solve, step):
+        """The number of evaluations of the vector field, from those of the plain solve and of one step by itself."""
 
 
 def regularized_solve(terms: Any, solver: dfx.AbstractSolver, t0, t1, dt0, y0: Any, *, args: Any = None,
@@ -26,10 +108,11 @@ def regularized_solve(terms: Any, solver: dfx.AbstractSolver, t0, t1, dt0, y0: A
 
     - `stepsize_controller`: a `diffrax.PIDController`, or one inside a `diffrax.ClipStepSizeController`; its tolerances
         scale the errors.
-    - `regularizer`: `GlobalError`, `GlobalStiffness`, `StepCount` or `LocalError`.
-    - `adjoint`: `LocalError` takes any. The others need one that differentiates the steps themselves:
-        `diffrax.RecursiveCheckpointAdjoint` (the default), `DirectAdjoint` or `ForwardMode`.
-    - `key`: for `LocalError`, which draws random times.
+    - `regularizer`: `GlobalError`, `GlobalStiffness`, `StepCount`, `LocalError` or `LocalStiffness`, or one of the
+        baselines `RandomEnd` and `KineticEnergy`.
+    - `adjoint`: the global penalties need one that differentiates the steps themselves:
+        `diffrax.RecursiveCheckpointAdjoint` (the default), `DirectAdjoint` or `ForwardMode`. The others take any.
+    - `key`: for the local penalties and `RandomEnd`, which draw random times.
 
     **Returns:** the `diffrax.Solution`, and the penalty, a scalar. Step sizes have no derivative in diffrax, so the
     gradient of a global penalty is the one at steps held fixed, which is the useful one: through the controller the
@@ -37,108 +120,14 @@ def regularized_solve(terms: Any, solver: dfx.AbstractSolver, t0, t1, dt0, y0: A
 
     **Raises:** `ValueError` for a global penalty under an adjoint that would give it a zero gradient without a word
     (`diffrax.BacksolveAdjoint`, `diffrax.ImplicitAdjoint`), a controller without tolerances, a solver without the
-    estimate that is asked for, and `LocalError` without a key.
+    estimate that is asked for, and a random penalty without a key.
 
     Reference: Pal, Ma, Shah and Rackauckas, ICML 2021 (arXiv 2105.03918); for the local form arXiv 2303.02262.
     """
-    controller = _pid(stepsize_controller)
+    if not isinstance(regularizer, AbstractRegularizer):
+        raise TypeError(f"regularized_solve: {type(regularizer).__name__} is no regularizer, such as GlobalError().")
     adjoint = dfx.RecursiveCheckpointAdjoint() if adjoint is None else adjoint
     saveat = dfx.SaveAt(t1=True) if saveat is None else saveat
-    options = dict(args=args, stepsize_controller=stepsize_controller, max_steps=max_steps, throw=throw)
-    if isinstance(regularizer, AbstractGlobalRegularizer):
-        _check_global(regularizer, solver, adjoint)
-        return _global(terms, solver, t0, t1, dt0, y0, saveat, adjoint, controller, regularizer, options)
-    if isinstance(regularizer, LocalError):
-        if key is None:
-            raise ValueError("regularized_solve: LocalError draws random times: give a `key`.")
-        return _local(terms, solver, t0, t1, dt0, y0, saveat, adjoint, controller, regularizer, key, options)
-    raise TypeError(f"regularized_solve: {type(regularizer).__name__} is no regularizer, such as GlobalError().")
-
-
-def _global(terms, solver, t0, t1, dt0, y0, saveat, adjoint, controller, regularizer, options):
-    monitored = MonitoredSolver(solver, controller.rtol, controller.atol, controller.norm)
-    watched = dfx.SaveAt(subs=saveat.subs, dense=saveat.dense, solver_state=True,
-                         controller_state=saveat.controller_state, made_jump=saveat.made_jump)  # fmt: skip
-    solution = dfx.diffeqsolve(terms, monitored, t0, t1, dt0, y0, saveat=watched, adjoint=adjoint, **options)
-    inner, sums = solution.solver_state
-    inner = inner if saveat.solver_state else None
-    solution = eqx.tree_at(lambda s: s.solver_state, solution, inner, is_leaf=lambda node: node is None)
-    return solution, regularizer(sums, controller.safety)
-
-
-def _local(terms, solver, t0, t1, dt0, y0, saveat, adjoint, controller, regularizer, key, options):
-    precision = jnp.finfo(jnp.result_type(*jax.tree.leaves(y0))).dtype
-    t0, t1 = jnp.asarray(t0, precision), jnp.asarray(t1, precision)
-    if regularizer.accepted:
-        times, states, sizes = _accepted_steps(terms, solver, t0, t1, dt0, y0, regularizer, key, options)
-        solution = dfx.diffeqsolve(terms, solver, t0, t1, dt0, y0, saveat=saveat, adjoint=adjoint, **options)
-    else:
-        times = t0 + (t1 - t0) * jax.random.uniform(key, (regularizer.samples,), precision)
-        merged, own, drawn = _merged(saveat, times, t0, t1)
-        solution = dfx.diffeqsolve(terms, solver, t0, t1, dt0, y0, saveat=merged, adjoint=adjoint, **options)
-        states = jax.tree.map(lambda a: a[drawn], solution.ys)
-        sizes = jnp.full_like(times, (t1 - t0) / jnp.maximum(solution.stats["num_accepted_steps"], 1))
-        solution = eqx.tree_at(lambda s: (s.ts, s.ys), solution,
-                               (solution.ts[own], jax.tree.map(lambda a: a[own], solution.ys)))  # fmt: skip
-    times, states, sizes = lax.stop_gradient((times, states, sizes))
-
-    def once(time, state, size):
-        end = time + jnp.where(t1 >= t0, jnp.minimum(size, t1 - time), jnp.maximum(size, t1 - time))
-        start = solver.init(terms, time, end, state, options["args"])
-        y1, error, *_ = solver.step(terms, time, end, state, options["args"], start, made_jump=False)
-        if error is None:
-            raise ValueError(f"{type(solver).__name__} has no error estimate: wrap it in diffrax.HalfSolver.")
-        scaled = scaled_error(error, state, y1, controller.rtol, controller.atol, controller.norm)
-        return jnp.abs(end - time) * scaled
-
-    return solution, jnp.mean(jax.vmap(once)(times, states, sizes))
-
-
-def _accepted_steps(terms, solver, t0, t1, dt0, y0, regularizer, key, options):
-    """Starts, states there and sizes of steps drawn among the accepted ones of a solve without gradient."""
-    frozen = eqx.filter((terms, y0, options["args"]), eqx.is_inexact_array)
-    rest = eqx.filter((terms, y0, options["args"]), eqx.is_inexact_array, inverse=True)
-    terms, y0, arguments = eqx.combine(lax.stop_gradient(frozen), rest)
-    run = dfx.diffeqsolve(terms, solver, t0, t1, dt0, y0, saveat=dfx.SaveAt(t0=True, steps=True),
-                          **{**options, "args": arguments})  # fmt: skip
-    chosen = jax.random.randint(key, (regularizer.samples,), 0, run.stats["num_accepted_steps"])
-    states = jax.tree.map(lambda a: a[chosen], run.ys)
-    return run.ts[chosen], states, run.ts[chosen + 1] - run.ts[chosen]
-
-
-def _merged(saveat, times, t0, t1):
-    """Saved times with the drawn ones among them, and where both are."""
-    sub = saveat.subs
-    if not isinstance(sub, dfx.SubSaveAt) or sub.t0 or sub.steps or saveat.dense or (sub.ts is not None and sub.t1):
-        raise ValueError("regularized_solve: LocalError() takes SaveAt(t1=True) or SaveAt(ts=...); "
-                         "LocalError(accepted=True) takes any.")  # fmt: skip
-    own = jnp.asarray([t1]) if sub.ts is None else jnp.asarray(sub.ts, times.dtype)
-    every = jnp.concatenate([own.astype(times.dtype), times])
-    order = jnp.argsort(every * jnp.where(t1 >= t0, 1, -1))
-    place = jnp.argsort(order)
-    return dfx.SaveAt(ts=every[order], fn=sub.fn), place[: len(own)], place[len(own) :]
-
-
-def _pid(controller) -> dfx.PIDController:
-    while isinstance(controller, dfx.ClipStepSizeController):
-        controller = controller.controller
-    if not isinstance(controller, dfx.PIDController):
-        raise ValueError(
-            f"regularized_solve: {type(controller).__name__} has no tolerances to scale errors by: use a "
-            "diffrax.PIDController, or one inside a diffrax.ClipStepSizeController."
-        )
-    return controller
-
-
-def _check_global(regularizer, solver, adjoint):
-    direct = dfx.RecursiveCheckpointAdjoint, dfx.DirectAdjoint, dfx.ForwardMode
-    if not isinstance(adjoint, direct):
-        raise ValueError(
-            f"regularized_solve: under {type(adjoint).__name__} the gradient of {type(regularizer).__name__} would be "
-            "zero without a word; use RecursiveCheckpointAdjoint, DirectAdjoint or ForwardMode, or LocalError()."
-        )
-    if isinstance(regularizer, GlobalStiffness) and not estimates_stiffness(solver):
-        raise ValueError(
-            f"regularized_solve: {type(solver).__name__} has no estimate of stiffness; diffrax.Tsit5 and "
-            "diffrax.Dopri5 have."
-        )
+    return regularizer.solve(
+        Problem(terms, solver, t0, t1, dt0, y0, args, stepsize_controller, saveat, adjoint, max_steps, throw, key)
+    )
