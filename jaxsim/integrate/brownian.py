@@ -236,6 +236,6 @@ def in_precision(y0: Any, times: Any) -> tuple[Any, jax.Array]:
     if times.ndim != 1 or times.shape[0] < 2:
         raise ValueError(f"times: give at least two, in one array, got shape {times.shape}.")
     times = times.astype(jnp.finfo(jnp.result_type(*jax.tree.leaves(y0))).dtype)
-    if not isinstance(times, jax.core.Tracer) and np.any(np.diff(np.asarray(times)) <= 0):
+    if not isinstance(times, jax.core.Tracer) and not (np.asarray(times)[1:] > np.asarray(times)[:-1]).all():
         raise ValueError(f"times must ascend, got {times}.")
     return y0, times
