@@ -10,6 +10,7 @@ from .integrator import Integrator
 from .latent_ode import GRUEncoder, LatentODE
 from .neural_cde import MatrixMLP, NeuralCDE, hermite_path, linear_path, rectilinear_path
 from .neural_ode import NeuralODE, TimeMLP
+from .neural_sde import NeuralSDE, stochastic_integrator
 from .regularizers import (
     AbstractGlobalRegularizer,
     AbstractLocalRegularizer,
@@ -21,6 +22,7 @@ from .regularizers import (
     StepCount,
 )
 from .solve import regularized_solve
+from .stable_sde import GeometricSDE, LangevinSDE, LinearNoiseSDE
 
 __all__ = [
     "AbstractGlobalRegularizer",
@@ -33,19 +35,23 @@ __all__ = [
     "Effort",
     "ExactTrace",
     "GRUEncoder",
+    "GeometricSDE",
     "GlobalError",
     "GlobalStiffness",
     "HutchinsonTrace",
     "Hybrid",
     "Integrator",
     "KineticEnergy",
+    "LangevinSDE",
     "LatentODE",
+    "LinearNoiseSDE",
     "LocalError",
     "LocalStiffness",
     "MatrixMLP",
     "MonitoredSolver",
     "NeuralCDE",
     "NeuralODE",
+    "NeuralSDE",
     "Pointwise",
     "RandomEnd",
     "StepCount",
@@ -56,4 +62,5 @@ __all__ = [
     "linear_path",
     "rectilinear_path",
     "regularized_solve",
+    "stochastic_integrator",
 ]
