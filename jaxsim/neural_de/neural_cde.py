@@ -26,20 +26,15 @@ def hermite_path(ts: jax.Array, values: jax.Array) -> dfx.CubicInterpolation:
 
     Reference: Morrill, Kidger, Yang and Lyons, arXiv 2106.11028, section 3.
     """
-    coefficients = dfx.backward_hermite_coefficients(
-        ts, _with_time(ts, values), replace_nans_at_start=_with_time(ts[0], _first(values)),
-        fill_forward_nans_at_end=True,
-    )  # fmt: skip
+    series = _with_time(ts, _closed(values))
+    coefficients = dfx.backward_hermite_coefficients(ts, series)
     return dfx.CubicInterpolation(ts, coefficients)
 
 
 def linear_path(ts: jax.Array, values: jax.Array) -> dfx.LinearInterpolation:
     """A series as a path $X(t) = (t, x(t))$ of straight pieces; arguments as for `hermite_path`."""
-    filled = dfx.linear_interpolation(
-        ts, _with_time(ts, values), replace_nans_at_start=_with_time(ts[0], _first(values)),
-        fill_forward_nans_at_end=True,
-    )  # fmt: skip
-    return dfx.LinearInterpolation(ts, filled)
+    series = _with_time(ts, _closed(values))
+    return dfx.LinearInterpolation(ts, dfx.linear_interpolation(ts, series))
 
 
 def rectilinear_path(ts: jax.Array, values: jax.Array) -> dfx.LinearInterpolation:
@@ -51,7 +46,7 @@ def rectilinear_path(ts: jax.Array, values: jax.Array) -> dfx.LinearInterpolatio
 
     Reference: Morrill, Kidger, Yang and Lyons, arXiv 2106.11028, section 3.
     """
-    clock, held = dfx.rectilinear_interpolation(ts, values, replace_nans_at_start=_first(values))
+    clock, held = dfx.rectilinear_interpolation(ts, _closed(values))
     ends = jnp.repeat(ts, 2)
     parameter = 0.5 * (ends[1:] + ends[:-1])
     return dfx.LinearInterpolation(parameter, _with_time(clock, held))
@@ -148,7 +143,8 @@ class NeuralCDE(eqx.Module):
         t0, end = jnp.asarray(control.t0, dtype), jnp.asarray(control.t1, dtype)
         state = self.initial(start)
         self._check(t0, state, start, args)
-        if times is None or jnp.ndim(times) == 0:
+        single = times is None or jnp.ndim(times) == 0
+        if single:
             t1, saveat = (end if times is None else jnp.asarray(times, dtype)), dfx.SaveAt(t1=True)
             check_start(t1[None], t0, "NeuralCDE")
         else:
@@ -158,7 +154,7 @@ class NeuralCDE(eqx.Module):
         term = dfx.ControlTerm(self.vector_field, control).to_ode()
         solution, effort = self._integrator(control)(term, t0, t1, state, args=args, saveat=saveat, key=key)
         readouts = jax.vmap(self.readout)(solution.ys)
-        return (readouts if jnp.ndim(times) == 1 else readouts[0]), effort
+        return (readouts[0] if single else readouts), effort
 
     def _check(self, t0, state, start, args):
         found = jax.eval_shape(self.vector_field, t0, state, args).shape
@@ -182,8 +178,10 @@ def _with_time(ts, values):
     return jnp.concatenate([jnp.expand_dims(ts, -1).astype(values.dtype), values], -1)
 
 
-def _first(values):
-    """The first value of each channel, zero if it has none."""
+def _closed(values):
+    """A series that begins and ends with the first and last value of each channel, zero if it has none."""
     present = ~jnp.isnan(values)
-    first = jnp.take_along_axis(values, jnp.argmax(present, 0, keepdims=True), 0)[0]
-    return jnp.where(present.any(0), first, 0)
+    first, last = jnp.argmax(present, 0), len(values) - 1 - jnp.argmax(present[::-1], 0)
+    ends = [jnp.take_along_axis(values, rows[None], 0)[0] for rows in (first, last)]
+    ends = [jnp.where(present.any(0), end, 0) for end in ends]
+    return values.at[0].set(ends[0]).at[-1].set(ends[1])
