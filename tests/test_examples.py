@@ -140,3 +140,10 @@ def test_cylinder_wake(run):
 def test_obstacle_shape(run):
     difference, (before, after), late = run("obstacle_shape", "--cells", "20", "--iterations", "5", "--long", "10")
     assert difference < 1e-6 and after < 0.8 * before and late[1] < 0.8 * late[0]
+
+
+@pytest.mark.slow
+def test_lynx_hare(run):
+    errors, (hybrid, known) = run("lynx_hare", "--networks", "1", "--iterations", "500")
+    assert hybrid < 0.6 * known and errors["hybrid"][0] < 0.25
+    assert all(errors[name][1] < 0.5 for name in ("hybrid", "Lotka-Volterra alone"))
