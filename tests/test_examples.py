@@ -73,6 +73,12 @@ def test_kuramoto_sivashinsky_chaos(run):
     assert 0.02 < exponent < 0.08 and 0 < error < 0.02
 
 
+@pytest.mark.slow
+def test_lyapunov_spectrum(run):
+    results, slope = run("lyapunov_spectrum", "--time", "1000", "--lengths", "22", "36")
+    assert 0.03 < results[22.0].exponents[0] < 0.07 and 0.15 < slope < 0.3
+
+
 def test_kdv_solitons(run):
     error, shifts = run("kdv_solitons", "--resolution", "384", "--steps", "5000")
     assert error < 1e-3 and max(shifts.values()) < 1e-3
