@@ -11,6 +11,7 @@ import pytest
 import jaxsim as js
 from jaxsim.integrate import (
     ETDAB3,
+    IMEXRK2,
     SBDF2,
     Diverged,
     kaplan_yorke_dimension,
@@ -147,6 +148,50 @@ def test_volumes_shrink_as_the_linear_part_says():
 def test_a_subspace_holds_no_more_vectors_than_it_has_dimensions():
     with pytest.raises(ValueError, match="fewer than 15 tangent vectors are independent"):
         kuramoto_sivashinsky(40, count=15, subspace=lambda v: v - js.mean(v))
+    with pytest.raises(ValueError, match="linear projection"):
+        kuramoto_sivashinsky(40, count=2, subspace=lambda v: 0.5 * v)
+
+
+@pytest.mark.slow
+def test_conditions_at_walls_do_not_move_tangent_vectors():
+    """The spectrum of diffusion is that of its stencil, whatever the values at the walls."""
+    space = js.FiniteDifference(js.Grid(8, 0.0, 1.0), boundary=js.Dirichlet(0.3))
+    u0 = space.field(lambda x: jnp.sin(3 * x))
+    result = lyapunov_spectrum(js.equations.Diffusion(0.1), u0, dt=0.001, steps=4000, alignment=4000)
+    stencil = jax.jacobian(lambda values: js.laplacian(space.field(values)).values)(u0.values)
+    np.testing.assert_allclose(result.exponents[::-1], 0.1 * np.sort(np.linalg.eigvals(stencil).real), rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_incompressible_velocities_have_as_many_exponents_as_stream_functions():
+    """On 6 x 6 cells within walls 60 faces less 36 cells, whose divergences add up to zero, leave 25."""
+    space = js.Staggered(js.Grid((6, 6)), js.NoSlip())
+    u0 = space.field(lambda x, y: (jnp.sin(jnp.pi * x) ** 2 * jnp.sin(2 * jnp.pi * y), 0 * x))
+    options = dict(dt=0.01, steps=200, every=2, solver=IMEXRK2())
+    result = lyapunov_spectrum(js.equations.NavierStokesVelocity(0.1), u0, count=25, **options)
+    assert result.dimension == 60 and np.all(result.exponents < 0)
+    with pytest.raises(ValueError, match="fewer than 26"):
+        lyapunov_spectrum(js.equations.NavierStokesVelocity(0.1), u0, count=26, **options)
+
+
+@pytest.mark.slow
+def test_a_long_run_in_the_plane_stays_real():
+    """Rounding in the conjugate modes of half a spectrum grows with the linear part, unless it is taken out."""
+    space = js.Fourier(js.Grid((16, 16), 0.0, 14.0))
+    start = space.field(jax.random.normal(jax.random.key(0), (16, 16)))
+    flow = js.equations.KuramotoSivashinskyIntegral()
+    result = lyapunov_spectrum(flow, start, dt=0.1, steps=200, transient=6000, count=2)
+    modes = result.state.coefficients[1:, 0]
+    np.testing.assert_allclose(modes, modes[::-1].conj(), atol=1e-12)
+
+
+@pytest.mark.slow
+def test_the_sum_of_exponents_differentiates_as_the_divergence():
+    def total(sigma):
+        lorenz = js.equations.Lorenz63(sigma)
+        return jnp.sum(lyapunov_spectrum(lorenz, lorenz.initial(), dt=0.01, steps=100).exponents)
+
+    np.testing.assert_allclose(jax.grad(total)(10.0), -1, rtol=1e-5)
 
 
 @pytest.mark.slow

@@ -31,6 +31,7 @@ LOST = (
     "lyapunov_spectrum: within one interval the tangent vectors became parallel to working precision. Orthogonalize "
     "more often (smaller `every`), ask for fewer exponents (`count`), or take smaller steps."
 )
+CHANGED = "lyapunov_spectrum: `subspace` must be a linear projection, which changes nothing when it is applied again."
 
 
 class LyapunovSpectrum(eqx.Module):
@@ -182,6 +183,7 @@ class _Plan(eqx.Module):
 class _Status(eqx.Module):
     """What went wrong, and when."""
 
+    projected: jax.Array
     independent: jax.Array
     finite: jax.Array
     distinct: jax.Array
@@ -206,7 +208,7 @@ class _Flow(eqx.Module):
             y, state, fine = carry
             start, end = self.time(first + i), self.time(first + i + 1)
             y, _, _, state, result = self.solver.step(self.term, start, end, y, self.args, state, made_jump=False)
-            return (y, state, fine & (result == dfx.RESULTS.successful)), None
+            return (self.real.settled(y), state, fine & (result == dfx.RESULTS.successful)), None
 
         state = self.solver.init(self.term, self.time(first), self.time(first + 1), y, self.args)
         carry, _ = jax.lax.scan(step, (y, state, jnp.asarray(True)), jnp.arange(steps))
@@ -240,6 +242,14 @@ class _Flow(eqx.Module):
 
         return jax.vmap(lambda v: jax.jvp(constrain, (y,), (v,))[1])(vectors)
 
+    def projects(self, y, vectors):
+        """Whether a second projection changes nothing, as it must."""
+        if self.subspace is None:
+            return jnp.asarray(True)
+        once, twice = (jax.vmap(self.real.coordinates)(v) for v in (vectors, self.admissible(y, vectors)))
+        tolerance = jnp.sqrt(jnp.finfo(once.dtype).eps)
+        return jnp.linalg.norm(twice - once) <= tolerance * jnp.linalg.norm(once)
+
     def time(self, count):
         """The time after a number of steps."""
         return self.t0 + jnp.asarray(count, self.dt.dtype) * self.dt
@@ -254,6 +264,7 @@ def _measure(flow: _Flow, y0, key, count: int, plan: _Plan, meter) -> tuple[Lyap
         y, fine = y0, jnp.asarray(True)
     random = jax.random.normal(key, (count, flow.real.size), precision)
     vectors = flow.admissible(y, jax.vmap(flow.real.tangent)(random))
+    projected = flow.projects(y, vectors)
     vectors, left, length = flow.orthonormal(vectors)
     independent = jnp.all(left > _floor(precision) * length)
     total = plan.alignment + plan.intervals
@@ -277,7 +288,7 @@ def _measure(flow: _Flow, y0, key, count: int, plan: _Plan, meter) -> tuple[Lyap
         bar = meter.step(bar, ((number + 1) / total).astype(precision))
         return (*after, alive, fine, apart | ~fine, done + alive, bar), rates
 
-    alive = fine & all_finite(y) & independent
+    alive = fine & all_finite(y) & independent & projected
     carry = (y, vectors, alive, fine & all_finite(y), jnp.asarray(True), jnp.zeros((), jnp.int32), meter.init())
     carry, rates = jax.lax.scan(interval, carry, jnp.arange(total))
     y, vectors, alive, finite, distinct, done, bar = carry
@@ -296,7 +307,7 @@ def _measure(flow: _Flow, y0, key, count: int, plan: _Plan, meter) -> tuple[Lyap
         succeeded=alive,
         dimension=flow.real.dimension,
     )
-    status = _Status(independent, finite, distinct, flow.time(plan.transient + done * plan.every))
+    status = _Status(projected, independent, finite, distinct, flow.time(plan.transient + done * plan.every))
     return spectrum, status
 
 
@@ -398,9 +409,12 @@ def _checked(result: LyapunovSpectrum, status: _Status) -> LyapunovSpectrum:
     )
     infinite = "lyapunov_spectrum: the run met a value that is not finite, or a step whose solver failed,"
     if isinstance(result.succeeded, jax.core.Tracer):
+        result = error_if(result, ~status.projected, CHANGED)
         result = error_if(result, ~status.independent, dependent)
         result = error_if(result, ~status.finite, f"{infinite.rstrip(',')}. {ADVICE}")
         return error_if(result, ~status.distinct, LOST)
+    if not np.all(status.projected):
+        raise ValueError(CHANGED)
     if not np.all(status.independent):
         raise ValueError(dependent)
     if not np.all(status.finite):
