@@ -74,6 +74,7 @@ def test_what_fails_is_said():
         lyapunov_spectrum(js.equations.Lorenz63(), js.equations.Lorenz63().initial(), args=1.0, **LINEAR)
 
 
+@pytest.mark.slow
 def test_an_ensemble_in_single_precision():
     matrices = jnp.stack([MATRIX, 0.5 * MATRIX]).astype(jnp.float32)
     y0 = jnp.ones(3, jnp.float32)
@@ -82,6 +83,7 @@ def test_an_ensemble_in_single_precision():
     np.testing.assert_allclose(exponents, [[0.2, -1.0], [0.1, -0.5]], atol=2e-3)
 
 
+@pytest.mark.slow
 def test_steps_of_an_implicit_solver_shrink_as_they_must():
     solver = dfx.ImplicitEuler(root_finder=optx.Newton(rtol=1e-12, atol=1e-12))
     result = linear(MATRIX, solver=solver)

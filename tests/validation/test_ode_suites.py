@@ -199,6 +199,7 @@ def stiff(name, solver):
     return np.asarray(solution.ys.values), reference
 
 
+@pytest.mark.slow
 def test_robertson_in_a_stiff_solver():
     """Three reactions over seven orders of magnitude; the mass of all species is one."""
     values, reference = stiff("Robertson", dfx.Kvaerno5())
