@@ -73,7 +73,7 @@ class Lorenz84(ChaoticSystem):
     - `advection`: $b$, of the waves by the westerlies.
     - `zonal_forcing`, `wave_forcing`: $F$ and $G$.
 
-    Reference: Lorenz, Tellus A 36, 98 (1984), eqs. 1-3.
+    Reference: Lorenz, Tellus A 36, 98 (1984).
     """
 
     damping: float | jax.Array = 0.25
@@ -104,7 +104,7 @@ class Lorenz96(Equation):
 
     - `forcing`: $F$; chaos from about 4, and strong at 8.
 
-    Reference: Lorenz, Predictability: a problem partly solved (1996), eq. 1; Lorenz and Emanuel, J. Atmos. Sci. 55,
+    Reference: Lorenz, Predictability: a problem partly solved (1996); Lorenz and Emanuel, J. Atmos. Sci. 55,
     399 (1998).
     """
 
@@ -134,7 +134,7 @@ class Rossler(ChaoticSystem):
 
     **Parameters:** `a`, `b`, `c`.
 
-    Reference: Rössler, Phys. Lett. A 57, 397 (1976), eq. 2.
+    Reference: Rössler, Phys. Lett. A 57, 397 (1976).
     """
 
     a: float | jax.Array = 0.2
@@ -157,7 +157,7 @@ class HyperchaoticRossler(ChaoticSystem):
 
     **Parameters:** `a`, `b`, `c`, `d`.
 
-    Reference: Rössler, Phys. Lett. A 71, 155 (1979), eq. 1.
+    Reference: Rössler, Phys. Lett. A 71, 155 (1979).
     """
 
     a: float | jax.Array = 0.25
@@ -182,7 +182,7 @@ class Chen(ChaoticSystem):
 
     **Parameters:** `a`, `b`, `c`.
 
-    Reference: Chen and Ueta, Int. J. Bifurcat. Chaos 9, 1465 (1999), eq. 1.
+    Reference: Chen and Ueta, Int. J. Bifurcat. Chaos 9, 1465 (1999).
     """
 
     a: float | jax.Array = 35.0
@@ -210,7 +210,7 @@ class Chua(ChaoticSystem):
     - `alpha`, `beta`: ratios of the circuit's elements.
     - `inner`, `outer`: $a$ and $b$, slopes of $-g$ within $|x| < 1$ and outside.
 
-    Reference: Matsumoto, Chua and Komuro, IEEE Trans. Circuits Syst. 32, 797 (1985), eq. 1.3.
+    Reference: Matsumoto, Chua and Komuro, IEEE Trans. Circuits Syst. 32, 797 (1985).
     """
 
     alpha: float | jax.Array = 9.0
@@ -305,7 +305,7 @@ class HenonHeiles(ChaoticSystem):
     The state is $(x, y, p_x, p_y)$. Energy is conserved, orbits of energy below 1/6 in the middle stay there, and the
     spectrum is symmetric with two zeros. `initial()` is a chaotic orbit of energy close to 1/6.
 
-    Reference: Hénon and Heiles, Astron. J. 69, 73 (1964), eqs. 11-12.
+    Reference: Hénon and Heiles, Astron. J. 69, 73 (1964).
     """
 
     start: ClassVar = (0.0, -0.25, 0.42, 0.24)
