@@ -16,7 +16,7 @@ from ._common import arguments, finish, heading, machine
 
 PAGE = pathlib.Path(__file__).parents[1] / "docs" / "chaos.md"
 NOTES = "Sprott 2004, Common Chaotic Systems (web page)"
-BOOK = "Sprott 2003, Chaos and Time-Series Analysis, as listed by a reader"
+BOOK = "Sprott 2003, Chaos and Time-Series Analysis, at second hand"
 
 # system: (step size, steps that count, published exponents, published dimension, who printed them)
 SYSTEMS = [
