@@ -191,10 +191,35 @@ def poisson(result: dict) -> str:
     ))  # fmt: skip
 
 
+def neural_ode_step(result: dict) -> str:
+    milliseconds = lambda entry: [1e3 * entry[key] for key in ("median", "min", "processor")]
+    threads, text = result["threads"], []
+    for case in result["cases"]:
+        counts = case["evaluations"]
+        over = lambda name, case=case: [case["overhead"].get(name, {}).get(key) for key in ("median", "min")]
+        forward = [[name, *milliseconds(entry), *over(name)] for name, entry in case["seconds"]["forward"].items()]
+        columns = [f"{case['case']}: solve", "ms", "least ms", "processor ms", "over diffrax (goal 1.05)",
+                   "of least times"]  # fmt: skip
+        training = [[name, *milliseconds(entry), case["distance"].get(f"gradient, {name}")]
+                    for name, entry in case["seconds"]["training"].items()]  # fmt: skip
+        steps = ["loss and gradient", "ms", "least ms", "processor ms", "gradient: distance to torchdiffeq"]
+        faster = case["torchdiffeq / ours"]
+        text += [markdown(columns, forward), markdown(steps, training)]
+        text.append(
+            f"{case['steps']} steps, {case['rejected']} of them rejected; evaluations of a solve: {counts['ours']} by "
+            f"jaxsim, {counts.get('torchdiffeq, forward', '-')} by torchdiffeq; relative distance of their solutions "
+            f"{shown(case['distance'].get('solution'))}. torchdiffeq takes {shown(faster['discrete']['median'])} times "
+            f"as long through its steps ({shown(faster['discrete']['processor'])} of processor time; goal 2), and "
+            f"{shown(faster['continuous']['median'])} times ({shown(faster['continuous']['processor'])}) by the "
+            "continuous adjoint."
+        )
+    return f"{threads} thread{'s' if threads > 1 else ''} on both sides.\n\n" + "\n\n".join(text)
+
+
 def main():
     page = PAGE.read_text()
     for render in (spectral_step, work_precision, gradient, compile, reaction_diffusion, projection_step, cavity,
-                   poisson):  # fmt: skip
+                   poisson, neural_ode_step):  # fmt: skip
         name = render.__name__
         files = sorted(RESULTS.glob(f"{name}[._]*.json"))
         results = [json.loads(file.read_text()) for file in files]

@@ -3,7 +3,14 @@
 from .augmented import Augmented
 from .baselines import KineticEnergy, RandomEnd
 from .effort import Effort, effort
-from .flow import ConcatSquash, ConcatSquashMLP, ContinuousNormalizingFlow, ExactTrace, HutchinsonTrace
+from .flow import (
+    AbstractTrace,
+    ConcatSquash,
+    ConcatSquashMLP,
+    ContinuousNormalizingFlow,
+    ExactTrace,
+    HutchinsonTrace,
+)
 from .heuristics import MonitoredSolver, StepHeuristics
 from .hybrid import Hybrid, Pointwise
 from .integrator import Integrator
@@ -28,6 +35,7 @@ __all__ = [
     "AbstractGlobalRegularizer",
     "AbstractLocalRegularizer",
     "AbstractRegularizer",
+    "AbstractTrace",
     "Augmented",
     "ConcatSquash",
     "ConcatSquashMLP",
