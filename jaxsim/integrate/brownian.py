@@ -213,6 +213,7 @@ def solve_sde(sde: SDE, y0: Any, times: Any, *, key: jax.Array, solver: dfx.Abst
     solver = dfx.SPaRK() if solver is None else solver
     adjoint = dfx.RecursiveCheckpointAdjoint() if adjoint is None else adjoint
     y0, times = in_precision(y0, times)
+    max_steps = max_steps if steps is None else steps * (len(times) - 1)
     terms, controller = drive(sde, solver, times, y0, key, args=args, stepsize_controller=stepsize_controller,
                               steps=steps, adjoint=adjoint, max_steps=max_steps, revisit=revisit,
                               interpolate=interpolate)  # fmt: skip

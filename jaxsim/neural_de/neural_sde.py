@@ -49,7 +49,8 @@ def solve_model(integrator: Integrator, sde: SDE, y0: Any, times: Any, key: jax.
     terms, controller = drive(sde, integrator.solver, times, y0, noise, args=args, stepsize_controller=controller,
                               steps=steps, adjoint=integrator.adjoint, max_steps=integrator.max_steps,
                               interpolate=interpolate)  # fmt: skip
-    prepared = dataclasses.replace(integrator, stepsize_controller=controller)
+    count = integrator.max_steps if steps is None else steps * (len(times) - 1)  # fewer checkpoints for fewer steps
+    prepared = dataclasses.replace(integrator, stepsize_controller=controller, max_steps=count)
     solution, effort = prepared(terms, times[0], times[-1], y0, args=args, dt0=first_step(controller, times),
                                 saveat=dfx.SaveAt(ts=times), key=drawn, throw=throw)  # fmt: skip
     return solution.ys, effort
