@@ -208,7 +208,7 @@ class _Flow(eqx.Module):
             y, state, fine = carry
             start, end = self.time(first + i), self.time(first + i + 1)
             y, _, _, state, result = self.solver.step(self.term, start, end, y, self.args, state, made_jump=False)
-            return (self.real.settled(y), state, fine & (result == dfx.RESULTS.successful)), None
+            return (y, state, fine & (result == dfx.RESULTS.successful)), None
 
         state = self.solver.init(self.term, self.time(first), self.time(first + 1), y, self.args)
         carry, _ = jax.lax.scan(step, (y, state, jnp.asarray(True)), jnp.arange(steps))

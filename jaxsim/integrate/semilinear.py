@@ -81,7 +81,7 @@ def modal_slope(term: SemilinearTerm, t, amplitudes):
 def arrival(term: SemilinearTerm, t, amplitudes):
     """The amplitudes at the end of a step, made to satisfy the equation's constraint, and the nonlinear slope there."""
     state = term.from_modes(amplitudes)
-    kept = term.kept(t, state)
+    kept = term.kept(t, term.settled(state))
     end = amplitudes if kept is state else term.to_modes(kept)
     return end, modal_slope(term, t, end)
 

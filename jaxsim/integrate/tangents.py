@@ -49,17 +49,6 @@ class RealForm(eqx.Module):
             return jax.tree.map(lambda part, a: _gathered(None, part, a), parts, self.like)
         return jax.tree.map(_gathered, self.spaces, parts, self.like, is_leaf=_is_space)
 
-    def settled(self, y: Any) -> Any:
-        """The state without what no real field has.
-
-        In the plane and in space some modes of half a spectrum are conjugates of each other. Rounding parts them, and
-        where the linear part of an equation grows, it amplifies that part forever: nonlinear terms do not see it.
-        """
-        spaces = jax.tree.leaves(self.spaces, is_leaf=_is_space)
-        if not any(isinstance(space, Fourier) and space.real and space.dimension > 1 for space in spaces):
-            return y
-        return self.tangent(self.coordinates(y))
-
     @property
     def size(self) -> int:
         """Length of the vectors of coordinates; at least `dimension`."""

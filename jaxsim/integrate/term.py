@@ -43,7 +43,7 @@ class SemilinearTerm(dfx.AbstractTerm):
 
     # -- diffrax's side ----------------------------------------------------------------------------------------------
     def vf(self, t, y: State, args: Any = None) -> State:
-        equation, u = self._bound(t, y)
+        equation, u = self._bound(t, self.settled(y))
         return self.unbind(equation.right_hand_side(t, u))
 
     def contr(self, t0, t1, **kwargs):
@@ -78,6 +78,13 @@ class SemilinearTerm(dfx.AbstractTerm):
         if admissible is None or not equation.drifts(u):
             return y
         return self.unbind(like_state(admissible, u))
+
+    def settled(self, y: State) -> State:
+        """The state without rounding that no field has: see `Space.settled`."""
+        spaces = jax.tree.leaves(self.space, is_leaf=_is_space)
+        if all(type(space).settled is Space.settled for space in spaces):
+            return y
+        return jax.tree.map(lambda s, a: s.settled(a), self.space, y, is_leaf=_is_space)
 
     def bind(self, y: State, t=None) -> Any:
         """Fields of bare arrays, with boundary values taken at time `t`."""

@@ -218,6 +218,10 @@ class Space(eqx.Module):
         """The field of a bare array, with boundary values taken at time `t`."""
         raise self.lacks("bind", "time integration needs a Fourier or FiniteDifference space")
 
+    def settled(self, state: Any) -> Any:
+        """The state without what no field of this space has, which rounding brings in; itself where nothing can."""
+        return state
+
     def parts(self) -> Any:
         """The spaces of the arrays of a state, structured like it."""
         return self

@@ -294,6 +294,25 @@ class Fourier(Space):
     def bind(self, state: jax.Array, t=None) -> Field:
         return Field(self, _Parts(modal=state))
 
+    def settled(self, state: jax.Array) -> jax.Array:
+        """Modes of a real field: where the last wave number is zero, those of $k$ and $-k$ are conjugates.
+
+        Nonlinear terms come from nodal values and never see the difference, so a growing linear part would amplify
+        its rounding forever.
+        """
+        if not self.real or self.dimension == 1:
+            return state
+        if self.mesh is not None:  # the last axis is cut: no mode leaves its device
+            first = jnp.arange(state.shape[-1]) == 0
+            return jnp.where(first, 0.5 * (state + self._mirrored(state)), state)
+        plane = state[..., :1]
+        return jnp.concatenate([0.5 * (plane + self._mirrored(plane)), state[..., 1:]], axis=-1)
+
+    def _mirrored(self, modes: jax.Array) -> jax.Array:
+        """The conjugates of the modes of $-k$ along all axes but the last."""
+        axes = tuple(range(modes.ndim - self.dimension, modes.ndim - 1))
+        return jnp.conj(jnp.roll(jnp.flip(modes, axes), (1,) * len(axes), axes))
+
     def for_degree(self, degree: int) -> "Fourier":
         return Fourier(self.grid, self.real, self.dealias, self.mesh, degree)
 
