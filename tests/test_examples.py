@@ -153,3 +153,10 @@ def test_lynx_hare(run):
     errors, (hybrid, known) = run("lynx_hare", "--networks", "1", "--iterations", "500")
     assert hybrid < 0.6 * known and errors["hybrid"][0] < 0.25
     assert all(errors[name][1] < 0.5 for name in ("hybrid", "Lotka-Volterra alone"))
+
+
+@pytest.mark.slow
+def test_regularized_neural_ode(run):
+    results = run("regularized_neural_ode", "--iterations", "300")
+    plain, regularized = results["plain"], results["regularized"]
+    assert regularized["evaluations"] < 0.55 * plain["evaluations"] and regularized["accuracy"] > 95

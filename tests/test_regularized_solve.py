@@ -122,6 +122,8 @@ def test_local_error_under_every_adjoint():
         assert jnp.isfinite(reference) and reference != 0
         backward = jax.grad(penalty)(1.0, dfx.BacksolveAdjoint(), accepted)
         np.testing.assert_allclose(backward, reference, rtol=1e-4)
+        ahead = jax.jvp(lambda s, accepted=accepted: penalty(s, dfx.ForwardMode(), accepted), (1.0,), (1.0,))[1]
+        np.testing.assert_allclose(ahead, reference, rtol=1e-9)
 
 
 @pytest.mark.slow

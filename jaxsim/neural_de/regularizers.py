@@ -138,8 +138,10 @@ class AbstractLocalRegularizer(AbstractRegularizer):
             sizes = jnp.full_like(times, (t1 - t0) / jnp.maximum(solution.stats["num_accepted_steps"], 1))
         sizes = jnp.where(t1 >= t0, jnp.minimum(sizes, t1 - times), jnp.maximum(sizes, t1 - times))
 
+        solver = _alone(problem)
+
         def once(time, state, size):
-            solver, end = problem.solver, time + size
+            end = time + size
             start = solver.init(problem.terms, time, end, state, problem.args)
             y1, error, dense, *_ = solver.step(problem.terms, time, end, state, problem.args, start, made_jump=False)
             return self(problem, jnp.abs(end - time), state, y1, error, dense)
@@ -197,11 +199,26 @@ def _accepted_steps(problem: Problem, samples: int):
     inputs = problem.terms, problem.y0, problem.args
     numbers, rest = eqx.partition(inputs, eqx.is_inexact_array)
     terms, y0, args = eqx.combine(lax.stop_gradient(numbers), rest)
-    run = problem.solve(terms=terms, y0=y0, args=args, saveat=dfx.SaveAt(t0=True, steps=True),
-                        adjoint=dfx.RecursiveCheckpointAdjoint())  # fmt: skip
+    adjoint = problem.adjoint if isinstance(problem.adjoint, dfx.ForwardMode) else dfx.RecursiveCheckpointAdjoint()
+    run = problem.solve(terms=terms, y0=y0, args=args, saveat=dfx.SaveAt(t0=True, steps=True), adjoint=adjoint)
     chosen = jax.random.randint(problem.key, (samples,), 0, run.stats["num_accepted_steps"])
     states = jax.tree.map(lambda a: a[chosen], run.ys)
     return run.ts[chosen], states, run.ts[chosen + 1] - run.ts[chosen]
+
+
+def _alone(problem: Problem) -> dfx.AbstractSolver:
+    """The solver for steps outside a solve: its loop over stages must suit the adjoint, as diffrax sees to inside."""
+    if not isinstance(problem.adjoint, dfx.ForwardMode):
+        return problem.solver
+
+    def kind(solver):
+        while issubclass(type(solver), dfx.AbstractWrappedSolver):
+            solver = solver.solver
+        return getattr(solver, "scan_kind", "none needed")
+
+    absent = kind(problem.solver) is None
+    where = lambda node: node is None
+    return eqx.tree_at(kind, problem.solver, "lax", is_leaf=where) if absent else problem.solver
 
 
 def _demand_stiffness(solver):
