@@ -160,3 +160,10 @@ def test_regularized_neural_ode(run):
     results = run("regularized_neural_ode", "--iterations", "300")
     plain, regularized = results["plain"], results["regularized"]
     assert regularized["evaluations"] < 0.55 * plain["evaluations"] and regularized["accuracy"] > 95
+
+
+@pytest.mark.slow
+def test_irregular_series(run):
+    gaps, forecasts = run("irregular_series", "--iterations", "300", "--batch", "16")
+    assert gaps["latent ODE"] < 0.8 * gaps["straight line"] and 0.2 < gaps["the same, remainder interpolated"] < 0.6
+    assert forecasts["latent ODE"] < 0.6 * forecasts["persistence"]

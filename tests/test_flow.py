@@ -31,6 +31,7 @@ def flow(dtype=None, integrator=PRECISE, **options):
     return ContinuousNormalizingFlow(ConcatSquashMLP(2, 8, 1, dtype=dtype, key=KEY), 2, integrator, **options)
 
 
+@pytest.mark.slow
 def test_an_affine_flow_gives_a_normal_density():
     model = ContinuousNormalizingFlow(affine, 2, PRECISE, t1=1.5)
     stretch = jax.scipy.linalg.expm(1.5 * MATRIX)
@@ -108,6 +109,7 @@ def test_the_estimate_of_the_density_is_unbiased():
     assert again[0] == again[1]
 
 
+@pytest.mark.slow
 def test_the_norm_may_ignore_the_logarithm():
     only_state = dfx.PIDController(rtol=1e-8, atol=1e-8, norm=lambda state: optx.rms_norm(state[0]))
     model, x = flow(integrator=Integrator(stepsize_controller=only_state)), jnp.array([0.7, -0.3])

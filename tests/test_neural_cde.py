@@ -57,13 +57,18 @@ def test_a_linear_field_has_the_matrix_exponential():
     exact = jnp.stack([jax.scipy.linalg.expm(MATRIX * jnp.sin(3 * t)) @ start for t in times])
     np.testing.assert_allclose(found, exact, atol=1e-7)
     assert effort.accepted > 0
-    series = jnp.array([[0.0], [1.0], [0.4], [1.5], [0.2]])  # of a path only the ends matter here
-    exact = jax.scipy.linalg.expm(0.2 * MATRIX) @ start
-    for path in (hermite_path, rectilinear_path):
-        end, _ = NeuralCDE(lambda x: start, field, lambda z: z, PRECISE, path)(TIMES, series)
-        np.testing.assert_allclose(end, exact, atol=1e-7)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("path", [hermite_path, rectilinear_path])
+def test_only_the_ends_of_a_scalar_control_matter(path):
+    field = lambda t, z, args: jnp.stack([jnp.zeros(2), MATRIX @ z], 1)
+    start, series = jnp.array([1.0, -2.0]), jnp.array([[0.0], [1.0], [0.4], [1.5], [0.2]])
+    end, _ = NeuralCDE(lambda x: start, field, lambda z: z, PRECISE, path)(TIMES, series)
+    np.testing.assert_allclose(end, jax.scipy.linalg.expm(0.2 * MATRIX) @ start, atol=1e-7)
+
+
+@pytest.mark.slow
 def test_the_speed_of_the_control_does_not_matter():
     keys = jax.random.split(KEY, 2)
     cde = NeuralCDE(eqx.nn.Linear(2, 4, key=keys[0]), MatrixMLP(4, 2, 6, 1, key=keys[1]), lambda z: z, PRECISE)
@@ -87,6 +92,7 @@ def test_paths_pass_through_what_was_observed(path):
     assert jnp.all(jax.vmap(empty.evaluate)(TIMES)[:, 1] == 0)
 
 
+@pytest.mark.slow
 def test_rectilinear_paths_do_not_look_ahead():
     values, times = observations(), TIMES[:3]
     changed = values.at[3, 0].set(9.0)
@@ -97,6 +103,7 @@ def test_rectilinear_paths_do_not_look_ahead():
     assert jnp.abs(read(ahead, changed)[2] - read(ahead, values)[2]).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_kinks_are_ends_of_steps():
     values = jnp.array([[0.0, 0], [3, -1], [-2, 4], [2, 2], [0, -3]])
     cde = model()
