@@ -32,7 +32,8 @@ from .multistep import (
 )
 from .phi import matrix_phis, phis
 from .prediction import PredictionTime, normalized_error, smape, valid_prediction_time
-from .rollout import Diverged, March, march, rollout
+from .preparation import Diverged
+from .rollout import March, march, rollout
 from .semilinear import AbstractOneStepSolver, AbstractSemilinearSolver
 from .solve import solve
 from .stochastic import SDE, AbstractInterpretation, Diagonal, Ito, Stratonovich

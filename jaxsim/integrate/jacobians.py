@@ -11,7 +11,7 @@ import numpy as np
 from ..equations import Equation, is_field
 from ..linear import StencilOperator, StencilPattern, compress, find_stencil
 from ..spaces import FiniteDifference, Space
-from .rollout import check_state, spaces_of
+from .preparation import check_state, spaces_of
 from .term import SemilinearTerm
 
 

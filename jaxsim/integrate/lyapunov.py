@@ -11,19 +11,8 @@ import numpy as np
 
 from ..equations import Equation, is_field
 from ..spaces import Space, error_if
-from .constrained import constrained
 from .explicit import unrolled
-from .rollout import (
-    ADVICE,
-    Diverged,
-    all_finite,
-    check_solver,
-    check_state,
-    default_solver,
-    progress_meter,
-    spaces_of,
-)
-from .semilinear import AbstractSemilinearSolver
+from .preparation import ADVICE, Diverged, all_finite, fixed_steps, progress_meter, spaces_of
 from .tangents import RealForm
 from .term import SemilinearTerm
 
@@ -328,19 +317,10 @@ def _floor(precision) -> float:
 def _flow(system, u0, dt, t0, solver, args, subspace) -> tuple[_Flow, Any]:
     """The prepared solver, and the bare initial state."""
     if isinstance(system, Equation):
-        check_state(system, u0)
         if args is not None:
             raise ValueError("lyapunov_spectrum: `args` belong to diffrax terms; an equation has parameters.")
+        term, solver, y0 = fixed_steps(system, u0, dt, t0, solver)
         spaces = spaces_of(u0)
-        y0 = jax.tree.map(lambda f: f.space.state(f), u0, is_leaf=is_field)
-        term = SemilinearTerm(system, spaces).for_state(y0)
-        solver = default_solver(term, y0) if solver is None else solver
-        check_solver(solver, system, y0)
-        if isinstance(solver, AbstractSemilinearSolver):
-            solver = solver.prepare(term, dt, y0)
-        else:
-            solver = unrolled(solver)
-        solver, y0 = constrained(solver, term, t0, y0)
     elif isinstance(system, dfx.AbstractTerm):
         term, spaces, y0 = system, None, jax.tree.map(jnp.asarray, u0)
         solver = dfx.Tsit5() if solver is None else solver

@@ -1,6 +1,5 @@
 """Fixed steps, the fast path: a checkpointed scan over `solver.step`."""
 
-import importlib.util
 from typing import Any
 
 import diffrax as dfx
@@ -9,20 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..equations import Equation, is_field
-from ..spaces import NoDiagonalForm, Space, error_if
+from ..equations import Equation
+from ..spaces import Space, error_if
 from .checkpoint import checkpointed_scan
-from .constrained import constrained
-from .explicit import unrolled
-from .exponential import Krogstad4
-from .semilinear import AbstractSemilinearSolver
-from .term import SemilinearTerm
-
-ADVICE = "Take smaller steps (or an adaptive js.solve), more modes, or check the equation's parameters and data."
-
-
-class Diverged(RuntimeError):
-    """A run met a value that is not finite, or a step failed. The message says after how many steps, and when."""
+from .preparation import ADVICE, Diverged, all_finite, fixed_steps, progress_meter, spaces_of
 
 
 class March(eqx.Module):
@@ -77,18 +66,8 @@ def rollout(equation: Equation, u0: Any, *, dt, steps: int, t0=0.0, solver: dfx.
 def march(equation: Equation, u0: Any, *, dt, steps: int, t0=0.0, solver: dfx.AbstractSolver | None = None,
           save_every: int | None = None, block: int | None = None, progress: bool = False) -> March:  # fmt: skip
     """As `rollout`, but returns a `March`, which says how the run ended, and never raises for it."""
-    check_state(equation, u0)
     _check_steps(dt, steps, save_every)
-    spaces = spaces_of(u0)
-    y0 = jax.tree.map(lambda f: f.space.state(f), u0, is_leaf=is_field)
-    term = SemilinearTerm(equation, spaces).for_state(y0)
-    solver = default_solver(term, y0) if solver is None else solver
-    check_solver(solver, equation, y0)
-    if isinstance(solver, AbstractSemilinearSolver):
-        solver = solver.prepare(term, dt, y0)
-    else:
-        solver = unrolled(solver)
-    solver, y0 = constrained(solver, term, t0, y0)
+    term, solver, y0 = fixed_steps(equation, u0, dt, t0, solver)
     precision = jnp.finfo(jnp.result_type(*jax.tree.leaves(y0))).dtype
     every = steps if save_every is None else save_every
     meter = progress_meter(progress)
@@ -97,7 +76,7 @@ def march(equation: Equation, u0: Any, *, dt, steps: int, t0=0.0, solver: dfx.Ab
     values = trajectory if save_every is not None else jax.tree.map(lambda a: a[-1], trajectory)
     time = t0 + count * dt
     saved = time if save_every is None else jnp.minimum(t0 + dt * every * jnp.arange(1, steps // every + 1), time)
-    value = jax.tree.map(lambda s, y: s.bind(y, saved), spaces, values, is_leaf=_is_space)
+    value = jax.tree.map(lambda s, y: s.bind(y, saved), spaces_of(u0), values, is_leaf=_is_space)
     return March(value, succeeded, count, time)
 
 
@@ -136,31 +115,6 @@ def _run(solver, term, y0, dt, t0, steps, every, block, meter):
     return trajectory, carry[2], carry[3]
 
 
-def default_solver(term: SemilinearTerm, y0) -> dfx.AbstractSolver:
-    """The solver that suits an equation on a space: exponential where the linear part is diagonal, else explicit.
-
-    Without axes there are no short waves to make the linear part stiff.
-    """
-    if not any(space.dimension for space in jax.tree.leaves(term.space, is_leaf=_is_space)):
-        return dfx.Tsit5()
-    try:
-        return Krogstad4() if term.diagonal and term.symbol(y0) is not None else dfx.Tsit5()
-    except NoDiagonalForm:
-        return dfx.Tsit5()
-
-
-def progress_meter(progress: bool) -> dfx.AbstractProgressMeter:
-    """diffrax's meter: tqdm's bar where it is installed, lines of text where it is not, nothing where not wanted."""
-    if not progress:
-        return dfx.NoProgressMeter()
-    return dfx.TqdmProgressMeter() if importlib.util.find_spec("tqdm") else dfx.TextProgressMeter()
-
-
-def all_finite(y) -> jax.Array:
-    """Whether every number of a pytree is finite, a boolean."""
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(a)) for a in jax.tree.leaves(y)]))
-
-
 def _checked(result: March):
     message = "the run met a value that is not finite, or a step whose solver failed,"
     if isinstance(result.succeeded, jax.core.Tracer):
@@ -170,32 +124,6 @@ def _checked(result: March):
         when = f"at t = {np.min(result.time):.6g}, after {np.min(result.steps)} steps"
         raise Diverged(f"{message} {when}. {ADVICE}")
     return result.value
-
-
-def check_state(equation, u0):
-    """Raise unless this is an equation and a field, or a pytree of fields."""
-    if not isinstance(equation, Equation):
-        raise TypeError(f"expected a js.Equation, got {type(equation).__name__}.")
-    if type(equation).linear is Equation.linear and type(equation).nonlinear is Equation.nonlinear:
-        raise TypeError(f"{type(equation).__name__} has neither `linear` nor `nonlinear`: nothing to integrate.")
-    if not all(is_field(f) for f in jax.tree.leaves(u0, is_leaf=is_field)):
-        raise TypeError("the initial state must be a Field (space.field(...)) or a pytree of Fields.")
-    equation.check(u0)
-
-
-def check_solver(solver: dfx.AbstractSolver, equation: Equation, y0):
-    """Refuse Newton iterations on spectra: a product of real fields is no complex-linear function of coefficients."""
-    modal = any(jnp.iscomplexobj(leaf) for leaf in jax.tree.leaves(y0))
-    if modal and isinstance(solver, dfx.AbstractImplicitSolver) and type(equation).nonlinear is not Equation.nonlinear:
-        raise ValueError(
-            f"{type(solver).__name__} takes Newton steps, which do not converge on complex states: use an exponential "
-            "or IMEX solver of jaxsim.integrate, or a FiniteDifference space."
-        )
-
-
-def spaces_of(u0):
-    """The space of every field of a state."""
-    return jax.tree.map(lambda f: f.space, u0, is_leaf=is_field)
 
 
 def _check_steps(dt, steps, save_every):

@@ -10,12 +10,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..equations import Equation, is_field
+from ..equations import Equation
 from ..spaces import Fourier, Space, error_if
 from .constrained import constrained
-from .rollout import ADVICE, Diverged, all_finite, check_solver, check_state, default_solver, progress_meter, spaces_of
+from .preparation import (
+    ADVICE,
+    Diverged,
+    all_finite,
+    bare,
+    check_solver,
+    check_state,
+    default_solver,
+    progress_meter,
+    spaces_of,
+)
 from .semilinear import AbstractSemilinearSolver
-from .term import SemilinearTerm
 
 
 def solve(equation: Equation, u0: Any, t1, dt=None, *, t0=0.0, saveat=None, rtol=None, atol=None,
@@ -53,8 +62,7 @@ def solve(equation: Equation, u0: Any, t1, dt=None, *, t0=0.0, saveat=None, rtol
     """
     check_state(equation, u0)
     spaces = spaces_of(u0)
-    y0 = jax.tree.map(lambda f: f.space.state(f), u0, is_leaf=is_field)
-    term = SemilinearTerm(equation, spaces).for_state(y0)
+    term, y0 = bare(equation, u0)
     solver = default_solver(term, y0) if solver is None else solver
     check_solver(solver, equation, y0)
     if isinstance(adjoint, dfx.BacksolveAdjoint) and isinstance(solver, AbstractSemilinearSolver):

@@ -1,0 +1,97 @@
+"""What every run begins with: an equation and a field become a term, a solver and bare arrays."""
+
+import importlib.util
+from typing import Any
+
+import diffrax as dfx
+import jax
+import jax.numpy as jnp
+
+from ..equations import Equation, is_field
+from ..spaces import NoDiagonalForm, Space
+from .constrained import constrained
+from .explicit import unrolled
+from .exponential import Krogstad4
+from .semilinear import AbstractSemilinearSolver
+from .term import SemilinearTerm
+
+ADVICE = "Take smaller steps (or an adaptive js.solve), more modes, or check the equation's parameters and data."
+
+
+class Diverged(RuntimeError):
+    """A run met a value that is not finite, or a step failed. The message says after how many steps, and when."""
+
+
+def fixed_steps(equation: Equation, u0: Any, dt, t0, solver: dfx.AbstractSolver | None
+                ) -> tuple[SemilinearTerm, dfx.AbstractSolver, Any]:  # fmt: skip
+    """The term, the solver prepared for steps of one size, and the bare initial state, on the constraint if any."""
+    check_state(equation, u0)
+    term, y0 = bare(equation, u0)
+    solver = default_solver(term, y0) if solver is None else solver
+    check_solver(solver, equation, y0)
+    if isinstance(solver, AbstractSemilinearSolver):
+        solver = solver.prepare(term, dt, y0)
+    else:
+        solver = unrolled(solver)
+    return term, *constrained(solver, term, t0, y0)
+
+
+def bare(equation: Equation, u0: Any) -> tuple[SemilinearTerm, Any]:
+    """An equation as a diffrax term, and fields as what an integrator carries."""
+    y0 = jax.tree.map(lambda f: f.space.state(f), u0, is_leaf=is_field)
+    return SemilinearTerm(equation, spaces_of(u0)).for_state(y0), y0
+
+
+def default_solver(term: SemilinearTerm, y0) -> dfx.AbstractSolver:
+    """The solver that suits an equation on a space: exponential where the linear part is diagonal, else explicit.
+
+    Without axes there are no short waves to make the linear part stiff.
+    """
+    if not any(space.dimension for space in jax.tree.leaves(term.space, is_leaf=_is_space)):
+        return dfx.Tsit5()
+    try:
+        return Krogstad4() if term.diagonal and term.symbol(y0) is not None else dfx.Tsit5()
+    except NoDiagonalForm:
+        return dfx.Tsit5()
+
+
+def progress_meter(progress: bool) -> dfx.AbstractProgressMeter:
+    """diffrax's meter: tqdm's bar where it is installed, lines of text where it is not, nothing where not wanted."""
+    if not progress:
+        return dfx.NoProgressMeter()
+    return dfx.TqdmProgressMeter() if importlib.util.find_spec("tqdm") else dfx.TextProgressMeter()
+
+
+def all_finite(y) -> jax.Array:
+    """Whether every number of a pytree is finite, a boolean."""
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(a)) for a in jax.tree.leaves(y)]))
+
+
+def check_state(equation, u0):
+    """Raise unless this is an equation and a field, or a pytree of fields."""
+    if not isinstance(equation, Equation):
+        raise TypeError(f"expected a js.Equation, got {type(equation).__name__}.")
+    if type(equation).linear is Equation.linear and type(equation).nonlinear is Equation.nonlinear:
+        raise TypeError(f"{type(equation).__name__} has neither `linear` nor `nonlinear`: nothing to integrate.")
+    if not all(is_field(f) for f in jax.tree.leaves(u0, is_leaf=is_field)):
+        raise TypeError("the initial state must be a Field (space.field(...)) or a pytree of Fields.")
+    equation.check(u0)
+
+
+def check_solver(solver: dfx.AbstractSolver, equation: Equation, y0):
+    """Refuse Newton iterations on spectra: a product of real fields is no complex-linear function of coefficients."""
+    modal = any(jnp.iscomplexobj(leaf) for leaf in jax.tree.leaves(y0))
+    if modal and isinstance(solver, dfx.AbstractImplicitSolver) and type(equation).nonlinear is not Equation.nonlinear:
+        raise ValueError(
+            f"{type(solver).__name__} takes Newton steps, which do not converge on complex states: use an exponential "
+            "or IMEX solver of jaxsim.integrate, or a FiniteDifference space."
+        )
+
+
+def spaces_of(u0):
+    """The space of every field of a state."""
+    return jax.tree.map(lambda f: f.space, u0, is_leaf=is_field)
+
+
+def _is_space(node) -> bool:
+    return isinstance(node, Space)
