@@ -167,3 +167,11 @@ def test_irregular_series(run):
     gaps, forecasts = run("irregular_series", "--iterations", "300", "--batch", "16")
     assert gaps["latent ODE"] < 0.8 * gaps["straight line"] and 0.2 < gaps["the same, remainder interpolated"] < 0.6
     assert forecasts["latent ODE"] < 0.6 * forecasts["persistence"]
+
+
+@pytest.mark.slow
+def test_stable_neural_sde(run):
+    results, best = run("stable_neural_sde", "--iterations", "400", "--paths", "400")
+    assert all(abs(score / best - 1) < 0.08 for score, *_ in results.values())
+    stable = [results[name][2] for name in ("Langevin", "linear noise", "geometric")]
+    assert max(stable) < 0.2 and results["unconstrained"][2] > max(stable)
