@@ -23,6 +23,7 @@ CASES = {
     "MNIST size, 784-100-784, batch 128": ((784, 100, 784), 128, 1.0, 4.0),
 }
 TOLERANCE = 1e-5
+BOUND = 64  # steps
 
 
 class Network(eqx.Module):
@@ -82,20 +83,19 @@ def forward_programs(network: Network, y0, t1: float) -> dict[str, Callable]:
     return {name: (lambda run=run: run(network, y0)) for name, run in compiled.items()}
 
 
-def training_programs(network: Network, y0, target, t1: float, steps: int) -> dict[str, Callable]:
+def training_programs(network: Network, y0, target, t1: float) -> dict[str, Callable]:
     """Value and gradient of the mean square distance to a target, by jaxsim, without arguments."""
-    adjoints = {
-        "ours": (dfx.RecursiveCheckpointAdjoint(), None),
-        "ours, a checkpoint per step": (dfx.RecursiveCheckpointAdjoint(checkpoints=steps), None),
-        "ours, GlobalError": (dfx.RecursiveCheckpointAdjoint(), GlobalError()),
-        "ours, continuous adjoint": (dfx.BacksolveAdjoint(
+    integrators = {
+        "ours": integrator(),
+        f"ours, max_steps={BOUND}": integrator(steps=BOUND),  # bounds the number of checkpoints, and so their buffers
+        f"ours, max_steps={BOUND}, GlobalError": integrator(steps=BOUND, regularizer=GlobalError()),
+        "ours, continuous adjoint": integrator(dfx.BacksolveAdjoint(
             solver=dfx.Dopri5(),
             stepsize_controller=dfx.PIDController(rtol=TOLERANCE, atol=TOLERANCE, norm=dfx.adjoint_rms_seminorm),
-        ), None),
+        )),
     }  # fmt: skip
     runs = {}
-    for name, (adjoint, regularizer) in adjoints.items():
-        how = integrator(adjoint, regularizer)
+    for name, how in integrators.items():
 
         def loss(network, y0, target, how=how):
             value, effort = NeuralODE(network, how)(y0, t1)
@@ -171,7 +171,7 @@ def measure(name: str, options, torch) -> dict:
     forward = forward_programs(network, start, t1)
     value, effort = NeuralODE(network, integrator())(start, t1)
     steps = int(effort.accepted + effort.rejected)
-    training = training_programs(network, start, goal, t1, steps)
+    training = training_programs(network, start, goal, t1)
     evaluations = {"ours": int(effort.evaluations) + 2}  # and two for the first step
     apart = {}
     if torch is not None:
@@ -190,8 +190,9 @@ def measure(name: str, options, torch) -> dict:
     plain = times["forward"]["diffrax"]
     overhead = {program: {key: ratio(entry, plain, key) for key in ("median", "min", "processor")}
                 for program, entry in times["forward"].items() if program.startswith("ours")}  # fmt: skip
-    pairs = {"discrete": ("torchdiffeq", "ours"), "continuous": ("torchdiffeq, adjoint, seminorm",
-                                                                 "ours, continuous adjoint")}  # fmt: skip
+    adjoint = "torchdiffeq, adjoint, seminorm", "ours, continuous adjoint"
+    pairs = {"discrete": ("torchdiffeq", "ours"), "discrete, bounded": ("torchdiffeq", f"ours, max_steps={BOUND}"),
+             "continuous": adjoint}  # fmt: skip
     faster = {kind: {key: ratio(times["training"].get(other), times["training"][own], key)
                      for key in ("median", "min", "processor")} for kind, (other, own) in pairs.items()}  # fmt: skip
     return {"case": name, "steps": steps, "rejected": int(effort.rejected), "evaluations": evaluations,
