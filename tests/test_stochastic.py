@@ -79,7 +79,7 @@ KEYS = jax.random.split(jax.random.key(0), 500)
         pytest.param(dfx.ItoMilstein(), 1.0, marks=slow),
         pytest.param(dfx.StratonovichMilstein(), 1.0, marks=slow),
         pytest.param(dfx.EulerHeun(), 1.0, marks=slow),
-        (dfx.Heun(), 1.0),
+        pytest.param(dfx.Heun(), 1.0, marks=slow),
         pytest.param(dfx.Midpoint(), 1.0, marks=slow),
         pytest.param(dfx.ReversibleHeun(), 1.0, marks=slow),
         pytest.param(dfx.GeneralShARK(), 1.0, marks=slow),
@@ -163,6 +163,10 @@ def test_adaptive_moments_of_non_commuting_noise(revisit):
 # -- the conversion ----------------------------------------------------------------------------------------------------
 
 
+def decay(t, y, args):
+    return -y
+
+
 def by_definition(matrix, y):
     """Half the sum over j, k of g_kj d_k g_ij."""
     g, slopes = matrix(y), jax.jacfwd(matrix)(y)
@@ -188,24 +192,31 @@ def rectangular(t, y, args):
 )
 def test_conversion_is_its_formula(diffusion, matrix):
     y = jnp.array([0.3, -0.7, 1.1])
-    drift = lambda t, y, args: -y
-    expected = by_definition(matrix, y)
+    found, expected = jax.jit(lambda y: (SDE(decay, diffusion).correction(0.0, y), by_definition(matrix, y)))(y)
     assert jnp.max(jnp.abs(expected)) > 0.1
-    for meant, solver, sign in ((Ito(), dfx.Heun(), -1), (Ito(), dfx.Euler(), 0),
-                                (Stratonovich(), dfx.Euler(), 1), (Stratonovich(), dfx.SPaRK(), 0)):  # fmt: skip
-        sde = SDE(drift, diffusion, meant)
-        path = brownian_path(0.0, 1.0, sde.noise(0.0, y), jax.random.key(0), solver, 0.1)
-        slope = sde.terms(solver, path).terms[0].vf(0.0, y, None)
-        np.testing.assert_allclose(slope, -y + sign * expected, atol=1e-14)
+    np.testing.assert_allclose(found, expected, atol=1e-14)
+
+
+def test_drift_is_that_of_the_solver():
+    y, shift = np.array([0.3, -0.7, 1.1]), 0.5 * 0.4**2
+    diffusion = Diagonal(lambda t, y, a: 0.4 * y, entrywise=True)
+
+    def drift(meant, solver):
+        return SDE(decay, diffusion, meant).terms(solver, None).terms[0].vf(0.0, y, None)
+
+    pairs = (Ito(), dfx.Heun()), (Ito(), dfx.Euler()), (Stratonovich(), dfx.Euler()), (Stratonovich(), dfx.SPaRK())
+    found = jax.jit(lambda: [drift(*pair) for pair in pairs])()
+    for slope, rate in zip(found, (-1 - shift, -1, -1 + shift, -1)):
+        np.testing.assert_allclose(slope, rate * y, atol=1e-14)
 
 
 def test_conversion_of_a_pytree_and_of_additive_noise():
     y = {"a": jnp.array([0.3, 0.4]), "b": jnp.array([2.0])}
     sde = SDE(lambda t, y, a: y, Diagonal(lambda t, y, a: {"a": y["a"] * y["b"], "b": y["b"] ** 2}))
-    found = sde.correction(0.0, y)
+    found = jax.jit(lambda y: sde.correction(0.0, y))(y)
     np.testing.assert_allclose(found["a"], 0.5 * y["a"] * y["b"] ** 2)
     np.testing.assert_allclose(found["b"], y["b"] ** 3)
-    additive = SDE(lambda t, y, a: -y, Diagonal(lambda t, y, a: jnp.sin(t)))
+    additive = SDE(decay, Diagonal(lambda t, y, a: jnp.sin(t)))
     assert additive.additive(0.0, jnp.ones(2)) and additive.correction(0.0, jnp.ones(2)) is None
     assert jax.jit(lambda y: additive.correction(0.0, y) is None)(jnp.ones(2))
     assert not GEOMETRIC.additive(0.0, jnp.ones(2), (0.3, 0.6))
@@ -216,7 +227,7 @@ def test_conversion_is_seen_through_wrappers():
     for solver in (dfx.HalfSolver(MonitoredSolver(dfx.Heun(), 1.0, 1.0, jnp.max)),
                    MonitoredSolver(dfx.HalfSolver(dfx.SlowRK()), 1.0, 1.0, jnp.max)):  # fmt: skip
         path = brownian_path(0.0, 1.0, GEOMETRIC.noise(0.0, y, args), jax.random.key(0), solver, 0.1)
-        slope = GEOMETRIC.terms(solver, path).terms[0].vf(0.0, y, args)
+        slope = jax.jit(lambda y: GEOMETRIC.terms(solver, path).terms[0].vf(0.0, y, args))(y)  # noqa: B023
         np.testing.assert_allclose(slope, (0.3 - 0.18) * y)
     assert path.levy_area is dfx.SpaceTimeLevyArea
 
@@ -224,8 +235,9 @@ def test_conversion_is_seen_through_wrappers():
 def test_gradient_through_the_conversion():
     y = jnp.array([0.3, -0.7, 1.1])
 
+    @jax.jit
     def first(scale):
-        sde = SDE(lambda t, y, args: -y, lambda t, y, args: scale * rectangular(t, y, args))
+        sde = SDE(decay, lambda t, y, args: scale * rectangular(t, y, args))
         return jnp.sum(sde.terms(dfx.Heun(), None).terms[0].vf(0.0, y, None) ** 2)
 
     eps = 1e-5
@@ -321,6 +333,7 @@ def test_bad_equations_and_times_are_refused():
         solve_sde(LINEAR, y0.astype(jnp.float32), jnp.array([0.0, 1.0]), key=key, solver=dfx.ItoMilstein(), steps=2)
 
 
+@slow
 def test_single_precision_stays_single():
     terms, controller = drive(LINEAR32, dfx.SPaRK(), jnp.array([0.0, 1.0], jnp.float32), jnp.ones(2, jnp.float32),
                               jax.random.key(0), steps=4)  # fmt: skip
