@@ -23,6 +23,13 @@ def precision(tree: Any):
     return jnp.finfo(jnp.result_type(*jax.tree.leaves(tree))).dtype
 
 
+def listed(ts: Any) -> Any:
+    """Times as an array, if they are a list of numbers."""
+    if not isinstance(ts, (list, tuple)):
+        return ts
+    return (jnp if any(isinstance(t, jax.core.Tracer) for t in ts) else np).asarray(ts)
+
+
 def check_times(ts: Any, dtype, who: str, *, least: int = 2, repeated: bool = False,
                 descending: bool = False) -> jax.Array:  # fmt: skip
     """A list of times as an array, known to be in order.
@@ -38,6 +45,7 @@ def check_times(ts: Any, dtype, who: str, *, least: int = 2, repeated: bool = Fa
 
     **Raises:** `ValueError` for known times that are out of order; times that are traced raise when the program runs.
     """
+    ts = listed(ts)
     known = not isinstance(ts, jax.core.Tracer)
     ts = np.asarray(ts) if known else ts
     if ts.ndim != 1 or len(ts) < least:

@@ -191,11 +191,13 @@ class ContinuousNormalizingFlow(eqx.Module):
         solution, effort = self.integrator(term, t0, t1, (z,), args=args, key=regularize)
         return solution.ys[0][0], effort
 
-    def forward(self, z: jax.Array, *, args: Any = None, key: jax.Array | None = None):
+    def forward(self, z: jax.Array, *, args: Any = None,
+                key: jax.Array | None = None) -> tuple[tuple[jax.Array, jax.Array], Effort]:  # fmt: skip
         """From the normal distribution to data: `(x, log |det dx/dz|)`, and the effort."""
         return self._carry(z, 0.0, self.t1, args, key)
 
-    def inverse(self, x: jax.Array, *, args: Any = None, key: jax.Array | None = None):
+    def inverse(self, x: jax.Array, *, args: Any = None,
+                key: jax.Array | None = None) -> tuple[tuple[jax.Array, jax.Array], Effort]:  # fmt: skip
         """From data to the normal distribution: `(z, log |det dz/dx|)`, and the effort."""
         return self._carry(x, self.t1, 0.0, args, key)
 

@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ._times import check_positive, check_slope, check_start, check_times, floating
+from ._times import check_positive, check_slope, check_start, check_times, floating, listed
 from .effort import Effort
 from .integrator import Integrator
 
@@ -148,7 +148,7 @@ class LatentODE(eqx.Module):
 
     def _series(self, ts, values, mask, t0):
         """A series with zeros where nothing was observed."""
-        values = floating(values)
+        values, ts = floating(values), listed(ts)
         if values.ndim != 2 or jnp.ndim(ts) != 1 or len(ts) != len(values):
             raise ValueError(
                 f"LatentODE: needs times of shape (n,) and values of shape (n, observed), got {jnp.shape(ts)} and "

@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ._times import check_start, check_times, floating
+from ._times import check_start, check_times, floating, listed
 from .effort import Effort
 from .integrator import Integrator
 
@@ -123,7 +123,7 @@ class NeuralCDE(eqx.Module):
 
         **Raises:** `ValueError` for shapes that do not fit and times out of order.
         """
-        values = floating(values)
+        values, ts = floating(values), listed(ts)
         if values.ndim != 2 or jnp.ndim(ts) != 1 or len(ts) != len(values):
             raise ValueError(
                 f"NeuralCDE: needs times of shape (n,) and values of shape (n, observed), got {jnp.shape(ts)} and "
@@ -138,7 +138,7 @@ class NeuralCDE(eqx.Module):
 
         Depends on the image of the path and not on its speed, unless time is one of its channels.
         """
-        start = control.evaluate(control.t0)
+        start, times = control.evaluate(control.t0), listed(times)
         dtype = start.dtype
         t0, end = jnp.asarray(control.t0, dtype), jnp.asarray(control.t1, dtype)
         state = self.initial(start)

@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ._times import check_slope, check_times, floating, precision
+from ._times import check_slope, check_times, floating, listed, precision
 from .effort import Effort
 from .integrator import Integrator
 
@@ -74,7 +74,7 @@ class NeuralODE(eqx.Module):
         **Raises:** `ValueError` for times out of order, and for a slope of another shape than the state.
         """
         y0 = floating(y0)
-        dtype = precision(y0)
+        dtype, ts = precision(y0), listed(ts)
         single = jnp.ndim(ts) == 0
         if single:
             t0, t1, saveat = jnp.zeros((), dtype), jnp.asarray(ts, dtype), dfx.SaveAt(t1=True)
