@@ -123,6 +123,8 @@ def drive(sde: SDE, solver: dfx.AbstractSolver, times: jax.Array, y0: Any, key: 
         stops = [] if interpolate else [times]
         controller, shortest = _revisiting(controller, stops, (last - first) / (4 * max_steps), revisit)
     elif isinstance(controller, dfx.StepTo):
+        if isinstance(adjoint, dfx.BacksolveAdjoint):
+            raise ValueError("drive: BacksolveAdjoint steps back between saved times on its own: take adaptive steps.")
         shortest = jnp.min(jnp.abs(jnp.diff(controller.ts)))
     else:
         raise ValueError(
