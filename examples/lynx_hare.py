@@ -4,8 +4,8 @@ The known part of the model is js.equations.LotkaVolterra. A small network learn
 head, so that populations stay positive. Years are held out in two ways: every fourth one, to be filled in, and the last
 six, to be forecast. Errors are those of logarithms, beside the known equation alone and forecasts without a model.
 
-The learned term halves the misfit and fills gaps a little better. It does not forecast better: fifteen noisy years teach
-it less than it can learn, and a model that fits twice as well is not twice as true.
+The learned term halves the misfit and fills gaps a little better. It does not forecast better: fifteen noisy years
+teach it less than it can learn, and a model that fits twice as well is not twice as true.
 """
 
 import argparse
