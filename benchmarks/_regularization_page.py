@@ -83,6 +83,9 @@ def main():
     page = DOCS / "regularization.md"
     (file,) = sorted(RESULTS.glob("regularization.*.json"))
     result = json.loads(file.read_text())
+    for task in result["tasks"].values():  # runs added later come last
+        kinds = list(dict.fromkeys(row["kind"] for row in task["rows"]))
+        task["rows"].sort(key=lambda row, kinds=kinds: (kinds.index(row["kind"]), row["weight"]))
     text = page.read_text()
     for name, found in {"ranking": f"{machine(result)}\n\n{ranking(result)}", "everything": everything(result)}.items():
         block = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)

@@ -141,7 +141,7 @@ def latent_spirals() -> Task:
         optax.adam(optax.cosine_decay_schedule(1e-2, 1500)), 1500,
         {"error": (0.01, 0.03, 0.1), "squared error": (0.03, 0.1, 0.3), "stiffness": (0.01, 0.1, 1.0),
          "steps": (0.01, 0.03, 0.1), "local": (0.1, 0.5, 2.0), "local accepted": (0.1, 0.5, 2.0),
-         "local stiffness": (0.1, 1.0, 10.0), "kinetic": (1e-5, 1e-4, 1e-3)},
+         "kinetic": (1e-5, 1e-4, 1e-3), "kinetic, order 1": (0.003, 0.03, 0.3)},
     )  # fmt: skip
 
 
@@ -174,9 +174,9 @@ def flow() -> Task:
         "six normal distributions in the plane, exact trace, 2-32-32-2 tanh, every point a solve of its own",
         "negative log-likelihood", True, model, loss, predict, integrator(dfx.Tsit5(), 1e-5),
         optax.adam(optax.cosine_decay_schedule(2e-2, 250)), 250,
-        {"error": (0.5, 2.0, 8.0), "squared error": (1.0, 5.0, 25.0), "stiffness": (0.03, 0.3, 3.0),
-         "steps": (0.03, 0.1, 0.3), "local": (1.0, 5.0, 25.0), "local accepted": (1.0, 5.0, 25.0),
-         "local stiffness": (0.1, 1.0, 10.0), "random end": (0.1, 0.25, 0.5), "kinetic": (1e-4, 1e-3, 1e-2)},
+        {"error": (0.5, 1.0, 2.0, 8.0), "squared error": (0.2, 1.0, 5.0, 25.0), "stiffness": (0.003, 0.03, 0.3, 3.0),
+         "steps": (0.03, 0.1, 0.3), "local": (1.0, 5.0, 25.0, 100.0, 400.0), "local accepted": (1.0, 2.0, 5.0, 25.0),
+         "local stiffness": (0.1, 1.0, 10.0), "random end": (0.1, 0.25, 0.5), "kinetic, order 1": (0.003, 0.03, 0.3)},
     )  # fmt: skip
 
 
@@ -242,8 +242,8 @@ def noisy_spiral() -> Task:
         "moment error", True, model, loss, predict,
         nde.stochastic_integrator(rtol=3e-2, atol=3e-2, max_steps=512),
         optax.adam(optax.cosine_decay_schedule(1e-2, 250)), 250,
-        {"error": (0.01, 0.03, 0.1), "squared error": (0.01, 0.03, 0.1), "steps": (0.0003, 0.001, 0.003),
-         "local": (0.03, 0.1, 0.3), "local accepted": (0.03, 0.1, 0.3)},
+        {"error": (0.01, 0.03, 0.1), "squared error": (0.01, 0.03, 0.1), "steps": (0.0003, 0.001, 0.003, 0.01, 0.03),
+         "local": (0.03, 0.1, 0.3, 1.0, 3.0), "local accepted": (0.03, 0.1, 0.3, 1.0, 3.0)},
     )  # fmt: skip
 
 
