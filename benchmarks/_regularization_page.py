@@ -59,7 +59,7 @@ def picture(result: dict, key: str, label: str, out: pathlib.Path):
     tasks = result["tasks"]
     figure, axes = plt.subplots(2, (len(tasks) + 1) // 2, figsize=(11, 8), layout="constrained", squeeze=False)
     kinds = list(dict.fromkeys(row["kind"] for task in tasks.values() for row in task["rows"]))
-    styles = {kind: {"color": f"C{n % 10}", "marker": "o^svDP*Xd<>"[n % 11]} for n, kind in enumerate(kinds)}
+    styles = {k: {"color": f"C{n - 1}" if n else "black", "marker": "o^svDP*Xd<>"[n]} for n, k in enumerate(kinds)}
     for axis in axes.flat[len(tasks) :]:
         axis.remove()
     for axis, (name, task) in zip(axes.flat, tasks.items()):
@@ -72,7 +72,7 @@ def picture(result: dict, key: str, label: str, out: pathlib.Path):
         axis.axhspan(plain["score"] - plain["deviation"], plain["score"] + plain["deviation"], color="0.9", zorder=0)
         if task["lower"]:
             axis.set_yscale("log")
-        axis.set(title=name, xlabel=label, ylabel=task["score"], xscale="log")
+        axis.set(title=name, xlabel=label, ylabel=task["score"])
     handles, names = axes.flat[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=5)
     figure.savefig(out, dpi=110)
@@ -83,9 +83,6 @@ def main():
     page = DOCS / "regularization.md"
     (file,) = sorted(RESULTS.glob("regularization.*.json"))
     result = json.loads(file.read_text())
-    for task in result["tasks"].values():  # runs added later come last
-        kinds = list(dict.fromkeys(row["kind"] for row in task["rows"]))
-        task["rows"].sort(key=lambda row, kinds=kinds: (kinds.index(row["kind"]), row["weight"]))
     text = page.read_text()
     for name, found in {"ranking": f"{machine(result)}\n\n{ranking(result)}", "everything": everything(result)}.items():
         block = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)

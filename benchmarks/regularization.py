@@ -138,7 +138,7 @@ def summarize(task: Task, entries: list[dict]) -> list[dict]:
 
 
 def best(rows: list[dict]) -> list[dict]:
-    """The cheapest weight of each kind among those of equal score, cheapest kinds first, and then those trained fastest."""
+    """The cheapest weight of each kind among those of equal score; cheapest kinds first, then those trained fastest."""
     cost = lambda row: (row["evaluations"], row["train s"])
     found = {}
     for row in rows:
