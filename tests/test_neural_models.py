@@ -16,6 +16,7 @@ from jaxsim.neural_de import (
     GRUEncoder,
     Integrator,
     LatentODE,
+    LocalError,
     NeuralODE,
     TimeMLP,
 )
@@ -214,3 +215,17 @@ def test_bad_input_is_refused():
         latent(ts, values, ts - 1)
     with pytest.raises(ValueError, match="positive"):
         latent.elbo(ts, values, noise=0.0, key=KEY)
+
+
+@pytest.mark.slow
+def test_first_steps_in_either_direction_and_the_evaluations_of_a_penalty():
+    model = NeuralODE(lambda t, y, args: -y)
+    y0 = jnp.ones(2, jnp.float32)
+    for ts in (jnp.array([0.0, 0.5]), jnp.array([0.5, 0.0])):
+        bold = dataclasses.replace(model, integrator=Integrator(dt0=0.25))
+        states, effort = bold(y0, ts)
+        assert effort.accepted < model(y0, ts)[1].accepted and states.dtype == jnp.float32
+        np.testing.assert_allclose(states[-1], jnp.exp(ts[0] - ts[-1]), rtol=1e-4)
+    local = dataclasses.replace(model, integrator=Integrator(regularizer=LocalError()))
+    more = local(y0, 0.5, key=jax.random.key(0))[1].evaluations - model(y0, 0.5)[1].evaluations
+    assert more == 7  # one step of Tsit5 by itself
