@@ -15,6 +15,14 @@ import jaxsim as js
 from jaxsim import equations as eq
 
 TIME, TWO_PI = 0.4, 2 * np.pi
+
+
+def some_slow(*names):
+    """Every equation, with those that take long to compile among the slow tests."""
+    assert set(names) <= set(ALL)
+    return [pytest.param(name, marks=pytest.mark.slow) if name in names else name for name in ALL]
+
+
 EXACT = {
     "advection": (eq.Advection(0.7), lambda t, x: jnp.sin(2 * (x - 0.7 * t)), 1),
     "diffusion": (
@@ -164,7 +172,7 @@ def test_fourier_agrees_with_automatic_differentiation(name):
     np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-11 * max(1, float(jnp.abs(wanted).max())))
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", some_slow("velocity 3"))
 def test_finite_differences_converge_to_the_same_equation(name):
     equation, dimension, components, complex_values, degree = ALL[name]
     function = wave_sum(dimension, components, seed=len(name), complex_values=complex_values)
@@ -211,7 +219,8 @@ def test_linear_part_is_linear_with_constant_coefficients(name):
     np.testing.assert_allclose(image, wanted, rtol=0, atol=1e-11 * max(1, float(jnp.abs(wanted).max())))
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", some_slow("passive scalar", "reversible reaction", "magnetohydrodynamics",
+                                           "velocity 3", "shallow water", "FitzHugh-Nagumo", "Burgers 3"))
 def test_gradients_agree_with_finite_differences(name):
     equation, *_ = ALL[name]
     u = catalog.state(name)

@@ -96,22 +96,26 @@ def test_reaction_between_walls(run):
     assert max(sums["exponential"]) < 5e-5 and max(sums["implicit"]) < 1e-4 and difference < 1e-4
 
 
+@pytest.mark.slow
 def test_gray_scott(run):
     defect, residual = run("gray_scott", "--resolution", "48", "--time", "800")
     assert defect < 1e-4 and residual < 1e-7
 
 
+@pytest.mark.slow
 def test_taylor_green(run):
     in_space, in_time = run("taylor_green_3d", "--resolution", "24", "--time", "1.0")
     assert in_space < 1e-5 and in_time < 1e-4
 
 
+@pytest.mark.slow
 def test_one_equation_three_spaces(run):
     table = run("one_equation_three_spaces", "--resolution", "64", "--steps", "600")
     for residual, spectral, second, fourth, eighth in table.values():
         assert residual < 1e-10 and spectral < second and fourth < second and eighth < fourth
 
 
+@pytest.mark.slow
 def test_generate_cavity(run, tmp_path):
     deviation, divergence, _ = run("generate_cavity", "--resolution", "12", "--frames", "6")
     assert deviation < 0.04 and divergence < 1e-4

@@ -87,7 +87,7 @@ def test_spectrum_peaks_where_asked(dimension):
     assert np.all(total[14:] < 1e-20 * total.max())
 
 
-@pytest.mark.parametrize("shape", [(18, 20), (14, 16, 15)])
+@pytest.mark.parametrize("shape", [(18, 20), pytest.param((14, 16, 15), marks=pytest.mark.slow)])
 def test_solenoidal_noise(shape):
     u = grid(*shape).field(initial.solenoidal_noise(KEY, 2, root_mean_square=7.0))
     assert u.shape == (len(shape),)

@@ -149,6 +149,7 @@ def test_latent_predictions_are_at_any_times():
     assert jnp.all(drawn != expected)
 
 
+@pytest.mark.slow
 def test_the_elbo_is_likelihood_minus_divergence():
     model, (ts, values, mask) = latent_ode(), series()
     noise, weight = jnp.array([0.3, 0.5]), 0.7

@@ -68,7 +68,7 @@ def test_a_trajectory_holds_every_so_many_th_state(space):
     np.testing.assert_allclose(every.values[3::4], kept.values, atol=1e-13)
 
 
-@pytest.mark.parametrize("block", [1, 3, None])
+@pytest.mark.parametrize("block", [1, pytest.param(3, marks=pytest.mark.slow), None])
 def test_gradients_match_central_differences(space, block):
     w0, direction = start(space), space.field(lambda x, y: jnp.cos(x + y) + jnp.cos(2 * x + y / 2))
 

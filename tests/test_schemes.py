@@ -31,6 +31,7 @@ def test_carried_components_and_scalars_have_the_order_of_the_scheme(scheme, ord
     assert np.all(np.abs(np.log2(coarse / fine) - order) < 0.15)
 
 
+@pytest.mark.slow
 def test_vortices_leave_through_an_open_side():
     sides = (js.Inflow(lambda t, x, y: (1 + 0 * y, 0 * y)), js.ConvectiveOutflow(1.0)), js.FreeSlip()
     space = js.Staggered(js.Grid((24, 8), 0.0, (3.0, 1.0)), sides, scheme=js.Upwind(3))

@@ -126,7 +126,8 @@ def moments(y0, time):
     return jax.scipy.linalg.expm(time * PULL) @ y0, second.reshape(2, 2)
 
 
-@pytest.mark.parametrize("solver", [dfx.Heun(), pytest.param(dfx.Euler(), marks=slow)])
+@slow
+@pytest.mark.parametrize("solver", [dfx.Heun(), dfx.Euler()])
 def test_moments_of_non_commuting_noise(solver):
     y0, many = jnp.array([1.0, 0.5]), jax.random.split(jax.random.key(4), 8000)
     ends = marched(LINEAR, solver, y0, lambda path, args: 0.0)(many, 24, None)[0]

@@ -68,7 +68,7 @@ def test_exact_solution_is_differentiable():
         np.testing.assert_array_equal(jacobian(point.at[3].set(early)), 0.0)
 
 
-@pytest.mark.parametrize("order, scheme", [(4, Upwind(3)), (6, Upwind(5))], ids=str)
+@pytest.mark.parametrize("order, scheme", [pytest.param(4, Upwind(3), marks=pytest.mark.slow), (6, Upwind(5))], ids=str)
 def test_finite_differences_converge(order, scheme):
     inlet, end = InletPulse(3.0, power=4), 4.0
     equation = GasChromatograph(0.8, 1.3, 0.1, scheme=scheme)

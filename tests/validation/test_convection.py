@@ -93,6 +93,7 @@ def heated_cavity(rayleigh: float, cells: int, dt: float, time: float, stretchin
     return after, float(np.max(np.abs(after / before - 1)))
 
 
+@pytest.mark.slow
 def test_heated_cavity_on_a_coarse_grid():
     numbers, change = heated_cavity(1e3, 20, dt=0.01, time=0.8)
     assert change < 1e-3

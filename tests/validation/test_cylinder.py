@@ -47,6 +47,7 @@ def steady_flow(cells, relaxation, time):
     return float(drag), float(lift), float(p(0.15, 0.2) - p(0.25, 0.2)), float(length)
 
 
+@pytest.mark.slow
 def test_steady_flow_on_a_coarse_grid():
     drag, _, drop, length = steady_flow(28, 4e-3, 3.0)
     assert abs(drag / 5.5795 - 1) < 0.02 and abs(drop / 0.1174 - 1) < 0.06 and abs(length / 0.0847 - 1) < 0.05

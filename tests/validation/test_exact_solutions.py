@@ -52,6 +52,7 @@ def test_klein_gordon_dispersion():
     assert error(mean[0], np.cos(m * t)) < 1e-12
 
 
+@pytest.mark.slow
 def test_poincare_waves_in_shallow_water():
     space, depth, gravity, f, t, small = box(12, 12), 1.3, 0.9, 0.7, 5.0, 1e-8
     k, l = 2, 1
@@ -120,6 +121,7 @@ def test_abc_flow_decays():
     assert error(u, flow.solution(t, *space.coordinates())) < 1e-12
 
 
+@pytest.mark.slow
 def test_kolmogorov_flow_spins_up_to_its_equilibrium():
     """u = sin(4y) / (16 nu + 0.1) and the way there from rest; the times are short because it is unstable."""
     nu, drag, t = 1e-3, 0.1, 2.0
@@ -329,6 +331,7 @@ def test_brusselator_keeps_its_fixed_point():
     assert error(end, start.values) < 1e-12
 
 
+@pytest.mark.slow
 def test_cahn_hilliard_conserves_mass_and_loses_energy():
     space, width = box(48, 48), 0.3
     start = space.field(js.initial.filtered_noise(jax.random.key(0), peak=3, root_mean_square=0.3)) + 0.1

@@ -26,6 +26,7 @@ def enstrophy(u):
     return js.inner(w, w) / (2 * u.space.volume)
 
 
+@pytest.mark.slow
 def test_energy_of_a_small_taylor_green_vortex_goes_where_enstrophy_says():
     """dE/dt = -2 nu Z, by a difference over one short step around t = 0.5."""
     h = 1e-3
