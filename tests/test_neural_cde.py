@@ -180,3 +180,13 @@ def test_it_learns_the_direction_of_spirals():
         cde, state = improve(cde, state, *batch(key, 32))
     ts, values, label = batch(keys[4], 256)
     assert jnp.mean((eqx.filter_jit(logits)(cde, ts, values) > 0) == label) > 0.9
+
+
+def test_times_beyond_the_series_raise_under_jit():
+    ts, values = jnp.linspace(0.0, 1.0, 4), jnp.ones((4, 1))
+    model = NeuralCDE(lambda x: x, lambda t, z, args: jnp.eye(2), lambda z: z, path=linear_path)
+    read = eqx.filter_jit(lambda time: model(ts, values, time)[0])
+    assert jnp.all(jnp.isfinite(read(jnp.asarray(0.5))))
+    for time, message in ((1.5, "ends too early"), (-0.5, "before the series begins")):
+        with pytest.raises(Exception, match=message):
+            jax.block_until_ready(read(jnp.asarray(time)))

@@ -224,9 +224,11 @@ def solve_sde(sde: SDE, y0: Any, times: Any, *, key: jax.Array, solver: dfx.Abst
                            max_steps=max_steps, throw=throw)  # fmt: skip
 
 
-def first_step(controller, times: jax.Array):
-    """The first step to try, a hundredth of the solve, or `None` for given steps."""
-    return None if isinstance(controller, dfx.StepTo) else 0.01 * (times[-1] - times[0])
+def first_step(controller, times: jax.Array, wanted=None):
+    """The first step to try, `None` for given steps: the `wanted` one, or a hundredth of the solve."""
+    if isinstance(controller, dfx.StepTo):
+        return None
+    return 0.01 * (times[-1] - times[0]) if wanted is None else jnp.asarray(wanted, times.dtype)
 
 
 def in_precision(y0: Any, times: Any) -> tuple[Any, jax.Array]:

@@ -65,14 +65,14 @@ def check_times(ts: Any, dtype, who: str, *, least: int = 2, repeated: bool = Fa
     return eqx.error_if(ts.astype(dtype), wrong, message)
 
 
-def check_start(times: jax.Array, t0: jax.Array, who: str) -> jax.Array:
-    """Times of which none is before `t0`, given that they ascend."""
-    early, message = times[0] < t0, f"{who}: `times` must not be before the time of the initial state."
-    if isinstance(early, jax.core.Tracer):
-        return eqx.error_if(times, early, message)
-    if early:
+def in_order(value: jax.Array, first: jax.Array, second: jax.Array, message: str) -> jax.Array:
+    """The `value`, given that `second` is not before `first`; use what is returned, or the check is lost under jit."""
+    wrong = second < first
+    if isinstance(wrong, jax.core.Tracer):
+        return eqx.error_if(value, wrong, message)
+    if wrong:
         raise ValueError(message)
-    return times
+    return value
 
 
 def check_positive(value: jax.Array, name: str) -> jax.Array:

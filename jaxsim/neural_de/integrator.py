@@ -38,6 +38,10 @@ class Integrator(eqx.Module):
     max_steps: int = eqx.field(static=True, default=4096)
     dt0: float | None = None
 
+    def __check_init__(self):
+        if self.dt0 is not None and not isinstance(self.dt0, jax.core.Tracer) and not self.dt0 > 0:
+            raise ValueError(f"Integrator: `dt0` is a positive length, whatever the direction of time; got {self.dt0}.")
+
     def __call__(self, terms: Any, t0, t1, y0: Any, *, args: Any = None, dt0=None, saveat: dfx.SaveAt | None = None,
                  key: jax.Array | None = None, throw: bool = True) -> tuple[dfx.Solution, Effort]:  # fmt: skip
         """The solution from `t0` to `t1`, as `diffrax.diffeqsolve` gives it, and what it has cost.

@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ._times import check_positive, check_slope, check_start, check_times, floating, listed
+from ._times import check_positive, check_slope, check_times, floating, in_order, listed
 from .effort import Effort
 from .integrator import Integrator
 
@@ -164,7 +164,7 @@ class LatentODE(eqx.Module):
 
     def _decoded(self, start, t0, times, args, key):
         times = check_times(times, start.dtype, "LatentODE", least=1, repeated=True)
-        times = check_start(times, t0, "LatentODE")
+        times = in_order(times, t0, times[0], "LatentODE: `times` must not be before the time of the initial state.")
         check_slope(self.vector_field, t0, start, args, "LatentODE")
         solution, effort = self.integrator(dfx.ODETerm(self.vector_field), t0, times[-1], start, args=args,
                                            saveat=dfx.SaveAt(ts=times), key=key)  # fmt: skip

@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ._times import check_start, check_times, floating, listed
+from ._times import check_times, floating, in_order, listed
 from .effort import Effort
 from .integrator import Integrator
 
@@ -146,11 +146,12 @@ class NeuralCDE(eqx.Module):
         single = times is None or jnp.ndim(times) == 0
         if single:
             t1, saveat = (end if times is None else jnp.asarray(times, dtype)), dfx.SaveAt(t1=True)
-            check_start(t1[None], t0, "NeuralCDE")
+            begin = t1
         else:
-            times = check_start(check_times(times, dtype, "NeuralCDE", least=1, repeated=True), t0, "NeuralCDE")
-            t1, saveat = times[-1], dfx.SaveAt(ts=times)
-        check_start(end[None], t1, "NeuralCDE: the series ends too early;")
+            times = check_times(times, dtype, "NeuralCDE", least=1, repeated=True)
+            begin, t1, saveat = times[0], times[-1], dfx.SaveAt(ts=times)
+        t1 = in_order(t1, t0, begin, "NeuralCDE: `times` must not be before the series begins.")
+        t1 = in_order(t1, t1, end, "NeuralCDE: the series ends too early for `times`, which must lie within it.")
         term = dfx.ControlTerm(self.vector_field, control).to_ode()
         solution, effort = self._integrator(control)(term, t0, t1, state, args=args, saveat=saveat, key=key)
         readouts = jax.vmap(self.readout)(solution.ys)

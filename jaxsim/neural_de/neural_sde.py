@@ -50,8 +50,9 @@ def solve_model(integrator: Integrator, sde: SDE, y0: Any, times: Any, key: jax.
                               steps=steps, adjoint=integrator.adjoint, max_steps=integrator.max_steps,
                               interpolate=interpolate)  # fmt: skip
     count = integrator.max_steps if steps is None else steps * (len(times) - 1)  # fewer checkpoints for fewer steps
-    prepared = dataclasses.replace(integrator, stepsize_controller=controller, max_steps=count)
-    solution, effort = prepared(terms, times[0], times[-1], y0, args=args, dt0=first_step(controller, times),
+    prepared = dataclasses.replace(integrator, stepsize_controller=controller, max_steps=count, dt0=None)
+    first = first_step(controller, times, integrator.dt0)
+    solution, effort = prepared(terms, times[0], times[-1], y0, args=args, dt0=first,
                                 saveat=dfx.SaveAt(ts=times), key=drawn, throw=throw)  # fmt: skip
     return solution.ys, effort
 
