@@ -87,6 +87,8 @@ def test_no_gradient_through_weights_and_no_new_trace():
 
 
 def test_bad_input():
+    with pytest.raises(Exception, match="not finite to begin with"):
+        LevenbergMarquardt().init([Rows(lambda w, s: jnp.log(w), jnp.zeros(2))], jnp.array(-1.0))
     with pytest.raises(ValueError, match="at least 1"):
         LevenbergMarquardt(trials=0)
     with pytest.raises(TypeError, match="must be real"):

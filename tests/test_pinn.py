@@ -99,6 +99,8 @@ def test_heat_is_solved_and_its_diffusivity_found():
 def test_bad_input():
     with pytest.raises(ValueError, match="equal chunks"):
         CausalWeights(1.0, 5)(SQUARES, TIMES)
+    with pytest.raises(ValueError, match="not be negative"):
+        CausalWeights(-1.0, 4)
     with pytest.raises(ValueError, match="one square"):
         CausalWeights(1.0, 4)(SQUARES, TIMES[:4])
     with pytest.raises(ValueError, match="time first"):

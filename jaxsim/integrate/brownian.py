@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .stochastic import SDE, innermost
+from .stochastic import SDE
+from .wrapped import innermost
 
 SAFE_FRACTION = 0.25  # of the shortest step, to which a Brownian tree is resolved
 

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import lineax as lx
 from jax.flatten_util import ravel_pytree
 
+from .wrapped import innermost
+
 State = Any  # a pytree of real arrays
 
 
@@ -170,13 +172,6 @@ class Converted(eqx.Module):
         if correction is None:
             return slope
         return jax.tree.map(lambda f, c: f + self.factor * c, slope, correction)
-
-
-def innermost(solver: dfx.AbstractSolver) -> dfx.AbstractSolver:
-    """The solver inside all wrappers."""
-    while isinstance(solver, dfx.AbstractWrappedSolver):
-        solver = solver.solver
-    return solver
 
 
 def interpretation_of(solver: dfx.AbstractSolver) -> AbstractInterpretation:

@@ -54,3 +54,10 @@ class AbstractTransparentSolver(dfx.AbstractWrappedSolver):
 
     def init(self, terms, t0, t1, y0, args):
         return self.solver.init(terms, t0, t1, y0, args)
+
+
+def innermost(solver: dfx.AbstractSolver) -> dfx.AbstractSolver:
+    """The solver inside all wrappers."""
+    while isinstance(solver, dfx.AbstractWrappedSolver):
+        solver = solver.solver
+    return solver

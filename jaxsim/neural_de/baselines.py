@@ -11,7 +11,7 @@ from jax.experimental.jet import jet
 from jax.extend.core import Jaxpr, Literal
 from jax.flatten_util import ravel_pytree
 
-from .solve import WHOLE_STATE, AbstractRegularizer, Problem
+from .solve import WHOLE_STATE, AbstractRegularizer, Problem, innermost_controller
 
 CALLS = "jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call", "checkpoint", "remat"
 
@@ -83,7 +83,7 @@ class KineticEnergy(AbstractRegularizer):
 
         norm, save = problem.controller.norm, problem.saveat.subs
         controller = eqx.tree_at(
-            lambda c: _innermost(c).norm, problem.stepsize_controller, lambda state: norm(state[0])
+            lambda c: innermost_controller(c).norm, problem.stepsize_controller, lambda state: norm(state[0])
         )
         own = isinstance(save, dfx.SubSaveAt) and save.fn is not WHOLE_STATE  # a function of the plain state
         saveat = problem.saveat
@@ -151,9 +151,3 @@ def _evaluate(jaxpr: Jaxpr, consts, inputs) -> list:
         results = results if equation.primitive.multiple_results else [results]
         values.update(zip(equation.outvars, results))
     return [read(v) for v in jaxpr.outvars]
-
-
-def _innermost(controller):
-    while isinstance(controller, dfx.ClipStepSizeController):
-        controller = controller.controller
-    return controller

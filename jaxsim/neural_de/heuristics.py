@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..integrate.wrapped import AbstractTransparentSolver
+from ..integrate.wrapped import AbstractTransparentSolver, innermost
 
 Norm = Callable[[Any], jax.Array]
 
@@ -62,10 +62,7 @@ class MonitoredSolver(dfx.AbstractAdaptiveSolver, AbstractTransparentSolver):
     @property
     def solver(self) -> dfx.AbstractSolver:
         """The solver at the core, where diffrax looks one wrapper deep for what kind it is (Ito, implicit, ...)."""
-        solver = self.wrapped
-        while issubclass(type(solver), dfx.AbstractWrappedSolver):
-            solver = solver.solver
-        return solver
+        return innermost(self.wrapped)
 
     def error_order(self, terms):
         return self.wrapped.error_order(terms)

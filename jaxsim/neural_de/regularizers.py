@@ -25,9 +25,13 @@ class AbstractGlobalRegularizer(AbstractRegularizer):
     def __call__(self, sums: StepHeuristics, safety) -> jax.Array:
         """The penalty, a scalar."""
 
+    def check(self, solver: dfx.AbstractSolver) -> None:
+        """Raise where a solver lacks the estimate that is penalized."""
+
     def solve(self, problem: Problem) -> tuple[dfx.Solution, jax.Array]:
         controller, saveat = problem.controller, problem.saveat
-        self._check(problem)
+        self._check_adjoint(problem.adjoint)
+        self.check(problem.solver)
         monitored = MonitoredSolver(problem.solver, controller.rtol, controller.atol, controller.norm)
         watched = dfx.SaveAt(subs=saveat.subs, dense=saveat.dense, solver_state=True,
                              controller_state=saveat.controller_state, made_jump=saveat.made_jump)  # fmt: skip
@@ -40,15 +44,12 @@ class AbstractGlobalRegularizer(AbstractRegularizer):
     def evaluations(self, solve, step):
         return solve
 
-    def _check(self, problem):
-        adjoint = problem.adjoint
+    def _check_adjoint(self, adjoint):
         if not isinstance(adjoint, (dfx.RecursiveCheckpointAdjoint, dfx.DirectAdjoint, dfx.ForwardMode)):
             raise ValueError(
                 f"regularized_solve: under {type(adjoint).__name__} the gradient of {type(self).__name__} would be "
                 "zero without a word; use RecursiveCheckpointAdjoint, DirectAdjoint or ForwardMode, or LocalError()."
             )
-        if isinstance(self, GlobalStiffness):
-            _demand_stiffness(problem.solver)
 
 
 class GlobalError(AbstractGlobalRegularizer):
@@ -93,6 +94,9 @@ class GlobalStiffness(AbstractGlobalRegularizer):
 
     stability: Any = STABILITY
     greatest: bool = eqx.field(static=True, default=False)
+
+    def check(self, solver: dfx.AbstractSolver) -> None:
+        _demand_stiffness(solver)
 
     def __call__(self, sums: StepHeuristics, safety) -> jax.Array:
         return (sums.greatest_stiffness if self.greatest else sums.stiffness) / self.stability

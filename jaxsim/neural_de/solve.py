@@ -44,9 +44,7 @@ class Problem(eqx.Module):
     @property
     def controller(self) -> dfx.PIDController:
         """The controller that knows the tolerances."""
-        controller = self.stepsize_controller
-        while isinstance(controller, dfx.ClipStepSizeController):
-            controller = controller.controller
+        controller = innermost_controller(self.stepsize_controller)
         if not isinstance(controller, dfx.PIDController):
             raise ValueError(
                 f"regularized_solve: {type(controller).__name__} has no tolerances to scale errors by: use a "
@@ -80,6 +78,13 @@ class Problem(eqx.Module):
         here, there = place[: len(own)], place[len(own) :]
         found = solution.ts[here], pick(wanted, here)
         return eqx.tree_at(lambda s: (s.ts, s.ys), solution, found), pick(states, there)
+
+
+def innermost_controller(controller: dfx.AbstractStepSizeController) -> dfx.AbstractStepSizeController:
+    """The controller inside all that clip steps."""
+    while isinstance(controller, dfx.ClipStepSizeController):
+        controller = controller.controller
+    return controller
 
 
 class AbstractRegularizer(eqx.Module):

@@ -55,8 +55,13 @@ class LevenbergMarquardt(eqx.Module):
             raise ValueError("LevenbergMarquardt: `trials` and `chunk` are at least 1, and `ratio` is above 1.")
 
     def init(self, blocks: Sequence[Rows], model: Any) -> LevenbergMarquardtState:
-        """The state before the first step; the damping is negative until the first matrix is known."""
+        """The state before the first step; the damping is negative until the first matrix is known.
+
+        **Raises:** an equinox run-time error where the loss is not finite.
+        """
         loss = total_loss(blocks, model)
+        loss = eqx.error_if(loss, ~jnp.isfinite(loss), "LevenbergMarquardt: the loss is not finite to begin with. "
+                            "Check the samples and the model's first parameters.")  # fmt: skip
         return LevenbergMarquardtState(jnp.full_like(loss, -1), loss, jnp.zeros_like(loss))
 
     def step(self, blocks: Sequence[Rows], model: Any, state: LevenbergMarquardtState

@@ -38,6 +38,8 @@ class CausalWeights(eqx.Module):
     def __check_init__(self):
         if self.chunks < 1:
             raise ValueError(f"CausalWeights: `chunks` is at least 1, got {self.chunks}.")
+        if not isinstance(self.epsilon, jax.core.Tracer) and not jnp.all(self.epsilon >= 0):
+            raise ValueError(f"CausalWeights: `epsilon` must not be negative, got {self.epsilon}.")
 
     def __call__(self, squares: jax.Array, times: jax.Array, initial=0.0) -> jax.Array:
         """A weight for each sample.

@@ -15,7 +15,7 @@ class FromInitial(eqx.Module):
     **Arguments:**
 
     - `network`: $N$, a callable of `(t, x, ...)`.
-    - `initial`: $u_0$, a callable of `(x, ...)`, with a value of the same shape.
+    - `initial`: $u_0$, a function of `(x, ...)` without parameters, with a value of the same shape.
     - `t0`: $t_0$.
 
     Reference: Lagaris, Likas and Fotiadis, IEEE Trans. Neural Netw. 9, 987 (1998), section III.
