@@ -237,7 +237,8 @@ def in_precision(y0: Any, times: Any) -> tuple[Any, jax.Array]:
 
     **Raises:** `ValueError` for times that are known not to ascend.
     """
-    y0 = jax.tree.map(lambda a: jnp.asarray(a, jnp.result_type(a, jnp.float32)), y0)
+    y0 = jax.tree.map(jnp.asarray, y0)
+    y0 = jax.tree.map(lambda a: a if jnp.issubdtype(a.dtype, jnp.inexact) else a.astype(jnp.result_type(float)), y0)
     times = jnp.asarray(times)
     if times.ndim != 1 or times.shape[0] < 2:
         raise ValueError(f"times: give at least two, in one array, got shape {times.shape}.")
