@@ -9,7 +9,9 @@ import jax.numpy as jnp
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
+from .method import AbstractMethod
 from .normal_equations import normal_equations
+from .parameters import combine, partition
 from .rows import Rows, total_loss
 
 
@@ -26,7 +28,7 @@ class LevenbergMarquardtState(eqx.Module):
     gain: jax.Array
 
 
-class LevenbergMarquardt(eqx.Module):
+class LevenbergMarquardt(AbstractMethod):
     """Damped Gauss-Newton steps, $(J^T J + \\lambda I)\\, d = -J^T r$.
 
     Several dampings are tried at once, each by a Cholesky factorization and an evaluation of the loss, and the lowest
@@ -67,11 +69,11 @@ class LevenbergMarquardt(eqx.Module):
     def step(self, blocks: Sequence[Rows], model: Any, state: LevenbergMarquardtState
              ) -> tuple[Any, LevenbergMarquardtState]:  # fmt: skip
         """One step. A model that no trial improves is returned as it is, with a larger damping."""
-        parameters, static = eqx.partition(model, eqx.is_inexact_array)
+        parameters, static = partition(model)
         flat, unravel = ravel_pytree(parameters)
         if jnp.iscomplexobj(flat):
             raise TypeError("LevenbergMarquardt: parameters must be real.")
-        whole = lambda flat: eqx.combine(unravel(flat), static)
+        whole = lambda flat: combine(unravel(flat), static)
         normal = normal_equations(blocks, whole, flat, self.chunk)
         scale = jnp.mean(jnp.diagonal(normal.matrix))
         center = jnp.where(state.damping < 0, self.damping * scale, state.damping)

@@ -10,18 +10,22 @@ from jax import lax
 
 
 class Rows(eqx.Module):
-    """A block of a least-squares loss, $L = \\frac1n \\sum_i w_i |r(\\theta, s_i)|^2$.
+    """A block of a least-squares loss, $L = \\frac{c}{n} \\sum_i w_i |r(\\theta, s_i)|^2$.
 
     **Arguments:**
 
     - `function`: $r(\\theta, s)$, a function of the model and of one sample that returns an array of any shape.
     - `samples`: a pytree of arrays with a leading axis of $n$ samples.
-    - `weight`: $w$, a number for the block or one for each sample; no gradient passes through it.
+    - `weight`: $w$, a number or one for each sample: what causality or importance make of the samples.
+    - `factor`: $c$, a number: what balances this block against others.
+
+    No gradient passes through either.
     """
 
     function: Callable[..., jax.Array]
     samples: Any
     weight: Any = 1.0
+    factor: Any = 1.0
 
     @property
     def count(self) -> int:
@@ -29,8 +33,8 @@ class Rows(eqx.Module):
         return jax.tree.leaves(self.samples)[0].shape[0]
 
     def scales(self, dtype) -> jax.Array:
-        """$\\sqrt{w_i / n}$, shape `(n,)`."""
-        weight = lax.stop_gradient(jnp.asarray(self.weight, dtype))
+        """$\\sqrt{c w_i / n}$, shape `(n,)`."""
+        weight = lax.stop_gradient(jnp.asarray(self.weight, dtype) * jnp.asarray(self.factor, dtype))
         return jnp.sqrt(jnp.broadcast_to(weight, (self.count,)) / self.count)
 
     def values(self, model: Any) -> jax.Array:

@@ -1,5 +1,7 @@
 """Weights that let a residual count only where those before it in time have been met."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -65,7 +67,7 @@ class CausalWeights(eqx.Module):
         return jnp.zeros_like(losses, shape=(count,)).at[order].set(jnp.repeat(weights, count // self.chunks))
 
     def of(self, block: Rows, model, times: jax.Array, initial=0.0) -> Rows:
-        """A block of rows, weighted by the residuals of a model."""
+        """A block of rows, weighted by the residuals of a model; it had no weights of its own but a `factor`."""
         values = lax.stop_gradient(block.values(model))
         squares = jnp.sum(jnp.abs(values.reshape(len(values), -1)) ** 2, 1)
-        return Rows(block.function, block.samples, block.weight * self(squares, times, initial))
+        return dataclasses.replace(block, weight=self(squares, times, initial))
