@@ -32,6 +32,23 @@ class Rows(eqx.Module):
         """Number of samples."""
         return jax.tree.leaves(self.samples)[0].shape[0]
 
+    def settled(self) -> "Rows":
+        """The same block with arrays for all weights, as a compiled loop carries them.
+
+        **Raises:** `ValueError` where samples have different leading axes, or weights do not fit.
+        """
+        arrays = [jnp.asarray(leaf) for leaf in jax.tree.leaves(self.samples)]
+        if not arrays or len({a.shape[:1] for a in arrays}) != 1 or arrays[0].ndim == 0:
+            raise ValueError("Rows: samples are arrays with one leading axis of the same length; got shapes "
+                             f"{[a.shape for a in arrays]}.")  # fmt: skip
+        dtype = jnp.result_type(float, *[a for a in arrays if jnp.issubdtype(a.dtype, jnp.inexact)])
+        if jnp.shape(self.weight) not in ((), (self.count,)) or jnp.shape(self.factor) != ():
+            raise ValueError(f"Rows: `weight` is a number or one for each of {self.count} samples, and `factor` a "
+                             f"number; got shapes {jnp.shape(self.weight)} and {jnp.shape(self.factor)}.")  # fmt: skip
+        weight = jnp.broadcast_to(jnp.asarray(self.weight, dtype), (self.count,))
+        samples = jax.tree.map(jnp.asarray, self.samples)
+        return Rows(self.function, samples, weight, jnp.asarray(self.factor, dtype))
+
     def scales(self, dtype) -> jax.Array:
         """$\\sqrt{c w_i / n}$, shape `(n,)`."""
         weight = lax.stop_gradient(jnp.asarray(self.weight, dtype) * jnp.asarray(self.factor, dtype))
