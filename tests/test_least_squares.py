@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxsim.optimize import LevenbergMarquardt, Rows, normal_equations, total_loss
+from jaxsim.optimize import DenseQR, LevenbergMarquardt, NormalEquations, Rows, SampleSpace, total_loss
 
 
 def wave(model, sample):
@@ -30,19 +30,57 @@ def run(method, blocks, model, steps):
     return model, state, np.asarray(losses)
 
 
-@pytest.mark.parametrize("chunk", [4, 15, 100])
-def test_normal_equations_are_those_of_all_rows(chunk):
-    flat, blocks = jnp.array([1.2, 0.7]), problem()
+def of_vector(flat):
+    return dict(amplitude=flat[0], rate=flat[1])
 
-    def rows(flat):
-        model = dict(amplitude=flat[0], rate=flat[1])
-        return jnp.concatenate([b.scales(flat.dtype) * b.values(model) for b in blocks])
 
-    matrix = jax.jacfwd(rows)(flat)
-    normal = normal_equations(blocks, lambda f: dict(amplitude=f[0], rate=f[1]), flat, chunk)
-    np.testing.assert_allclose(normal.matrix, matrix.T @ matrix, rtol=1e-12)
-    np.testing.assert_allclose(normal.gradient, matrix.T @ rows(flat), rtol=1e-12)
-    np.testing.assert_allclose(normal.loss, total_loss(blocks, dict(amplitude=flat[0], rate=flat[1])), rtol=1e-12)
+@eqx.filter_jit
+def linearized(system, blocks, model_of, flat, dampings):
+    linear = system.linearize(blocks, model_of, flat)
+    changes = jax.vmap(linear.solve)(dampings)
+    return linear, linear.diagonal, changes, jax.vmap(linear.predicted)(dampings, changes)
+
+
+@pytest.mark.parametrize("system", [NormalEquations(4), NormalEquations(15), SampleSpace(), DenseQR()])
+def test_every_system_knows_all_rows_and_takes_the_damped_step(system):
+    flat, blocks, damping = jnp.array([1.2, 0.7]), problem(), 0.3
+    rows = jax.jit(lambda flat: jnp.concatenate([b.scales(flat.dtype) * b.values(of_vector(flat)) for b in blocks]))
+    matrix, values = np.asarray(jax.jit(jax.jacfwd(rows))(flat)), np.asarray(rows(flat))
+    linear, diagonal, changes, predicted = linearized(system, blocks, of_vector, flat, jnp.array([damping]))
+    np.testing.assert_allclose(linear.gradient, matrix.T @ values, rtol=1e-12)
+    np.testing.assert_allclose(diagonal, np.sum(matrix**2, 0), rtol=1e-12)
+    np.testing.assert_allclose(linear.loss, values @ values, rtol=1e-12)
+    change = np.linalg.solve(matrix.T @ matrix + damping * np.eye(2), -matrix.T @ values)
+    np.testing.assert_allclose(changes[0], change, rtol=1e-12)
+    np.testing.assert_allclose(predicted[0], values @ values - np.sum((values + matrix @ change) ** 2), rtol=1e-12)
+
+
+def test_parameters_or_samples_or_rotations_are_the_same_steps():
+    rng = np.random.default_rng(0)
+    matrix, flat = jnp.asarray(rng.standard_normal((20, 130))), jnp.asarray(0.1 * rng.standard_normal(130))
+    blocks, dampings = [Rows(lambda w, s: jnp.sin(s @ w) - 0.5, matrix)], jnp.array([1e-4, 1.0])
+    systems = (NormalEquations(), SampleSpace(), DenseQR())
+    normal, *others = [linearized(system, blocks, lambda f: f, flat, dampings)[2] for system in systems]
+    for other in others:
+        np.testing.assert_allclose(other, normal, atol=1e-10)
+
+
+def test_rotations_keep_digits_that_squares_lose():
+    wanted = np.cos(np.arange(12.0))
+    powers = np.linspace(0, 1, 40)[:, None] ** np.arange(12)
+    blocks = [Rows(lambda w, s: s @ w - s @ wanted, jnp.asarray(powers))]
+    errors = []
+    for system in (NormalEquations(), DenseQR()):
+        change = linearized(system, blocks, lambda w: w, jnp.zeros(12), jnp.array([1e-26]))[2][0]
+        errors.append(np.max(np.abs(np.nan_to_num(change, nan=1.0) - wanted)))
+    assert errors[1] < 1e-7 and errors[0] > 1e3 * errors[1]
+
+
+def test_complex_rows_count_twice():
+    blocks = [Rows(lambda w, s: jnp.exp(1j * s * w) - jnp.exp(0.8j * s), jnp.linspace(0, 1, 7))]
+    linear = linearized(NormalEquations(), blocks, lambda w: w[0], jnp.array([0.5]), jnp.ones(1))[0]
+    loss, gradient = jax.jit(jax.value_and_grad(lambda w: total_loss(blocks, w)))(0.5)
+    np.testing.assert_allclose([linear.loss, 2 * linear.gradient[0]], [loss, gradient], rtol=1e-12)
 
 
 def test_parameters_are_found_to_rounding():
@@ -86,10 +124,21 @@ def test_no_gradient_through_weights_and_no_new_trace():
         step([Rows(wave, blocks[0].samples, jnp.asarray(weight))], model, state)
 
 
+class Energy:
+    """A block with a loss that is no sum of squares."""
+
+    def loss(self, model):
+        return model
+
+
 def test_bad_input():
     with pytest.raises(Exception, match="not finite to begin with"):
         LevenbergMarquardt().init([Rows(lambda w, s: jnp.log(w), jnp.zeros(2))], jnp.array(-1.0))
     with pytest.raises(ValueError, match="at least 1"):
         LevenbergMarquardt(trials=0)
+    with pytest.raises(ValueError, match="`chunk` is at least 1"):
+        NormalEquations(0)
+    with pytest.raises(TypeError, match="Energy has none"):
+        LevenbergMarquardt().init([Energy()], jnp.array(1.0))
     with pytest.raises(TypeError, match="must be real"):
         run(LevenbergMarquardt(), [Rows(lambda w, s: jnp.abs(w), jnp.zeros(2))], jnp.array(1.0 + 1j), 1)

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
+from .linearization import AbstractSystem, require_rows
 from .method import AbstractMethod
-from .normal_equations import normal_equations
+from .normal_equations import NormalEquations
 from .parameters import combine, partition
 from .rows import Rows, total_loss
 
@@ -31,36 +32,39 @@ class LevenbergMarquardtState(eqx.Module):
 class LevenbergMarquardt(AbstractMethod):
     """Damped Gauss-Newton steps, $(J^T J + \\lambda I)\\, d = -J^T r$.
 
-    Several dampings are tried at once, each by a Cholesky factorization and an evaluation of the loss, and the lowest
-    loss is taken, if it is lower than before. The next $\\lambda$ follows from the ratio $\\rho$ of the actual
+    Several dampings are tried at once, each by a linear solve and an evaluation of the loss, and the lowest loss is
+    taken, if it is lower than before. The next $\\lambda$ follows from the ratio $\\rho$ of the actual
     decrease to the predicted one, $\\lambda \\leftarrow \\lambda \\max(\\tfrac13, 1 - (2\\rho - 1)^3)$. Meant for
     models with up to a few thousand parameters, in float64.
 
     **Arguments:**
 
+    - `system`: how the linear systems are made and solved: `NormalEquations`, `SampleSpace` for fewer rows than
+        parameters, or `DenseQR` for the last digits.
     - `damping`: the first $\\lambda$, in units of the mean of the diagonal of $J^T J$.
     - `trials`: how many dampings are tried.
     - `ratio`: between neighboring trials.
-    - `chunk`: samples whose Jacobian is held at a time.
 
     References: Marquardt, SIAM J. Appl. Math. 11, 431 (1963); Nielsen, Damping parameter in Marquardt's method, report
     IMM-REP-1999-05, Technical University of Denmark (1999), eq. 2.5.
     """
 
+    system: AbstractSystem = NormalEquations()
     damping: float = 1e-3
     trials: int = eqx.field(static=True, default=4)
     ratio: float = eqx.field(static=True, default=8.0)
-    chunk: int = eqx.field(static=True, default=1024)
 
     def __check_init__(self):
-        if self.trials < 1 or self.ratio <= 1 or self.chunk < 1:
-            raise ValueError("LevenbergMarquardt: `trials` and `chunk` are at least 1, and `ratio` is above 1.")
+        if self.trials < 1 or self.ratio <= 1:
+            raise ValueError("LevenbergMarquardt: `trials` is at least 1, and `ratio` is above 1.")
 
     def init(self, blocks: Sequence[Rows], model: Any) -> LevenbergMarquardtState:
         """The state before the first step; the damping is negative until the first matrix is known.
 
-        **Raises:** an equinox run-time error where the loss is not finite.
+        **Raises:** an equinox run-time error where the loss is not finite, and a `TypeError` where a block has a loss
+        but no rows.
         """
+        require_rows(blocks, "LevenbergMarquardt")
         loss = total_loss(blocks, model)
         loss = eqx.error_if(loss, ~jnp.isfinite(loss), "LevenbergMarquardt: the loss is not finite to begin with. "
                             "Check the samples and the model's first parameters.")  # fmt: skip
@@ -74,24 +78,22 @@ class LevenbergMarquardt(AbstractMethod):
         if jnp.iscomplexobj(flat):
             raise TypeError("LevenbergMarquardt: parameters must be real.")
         whole = lambda flat: combine(unravel(flat), static)
-        normal = normal_equations(blocks, whole, flat, self.chunk)
-        scale = jnp.mean(jnp.diagonal(normal.matrix))
+        problem = self.system.linearize(blocks, whole, flat)
+        scale = jnp.mean(problem.diagonal)
         center = jnp.where(state.damping < 0, self.damping * scale, state.damping)
         dampings = center * self.ratio ** (jnp.arange(self.trials, dtype=flat.dtype) - (self.trials - 1) // 2)
 
         def attempt(damping):
-            matrix = normal.matrix + damping * jnp.eye(flat.size, dtype=flat.dtype)
-            change = -jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(matrix), normal.gradient)
+            change = problem.solve(damping)
             loss = total_loss(blocks, whole(flat + change))
-            predicted = change @ (damping * change - normal.gradient)
-            return change, jnp.where(jnp.isfinite(loss), loss, jnp.inf), predicted
+            return change, jnp.where(jnp.isfinite(loss), loss, jnp.inf), problem.predicted(damping, change)
 
         changes, losses, predicted = lax.map(attempt, dampings)
         best = jnp.argmin(losses)
-        better = losses[best] < normal.loss
-        gain = jnp.where(better, (normal.loss - losses[best]) / predicted[best], -1)
+        better = losses[best] < problem.loss
+        gain = jnp.where(better, (problem.loss - losses[best]) / predicted[best], -1)
         shrink = jnp.maximum(1 / 3, 1 - (2 * gain - 1) ** 3)
         damping = jnp.where(better, dampings[best] * shrink, center * self.ratio**self.trials)
         damping = jnp.maximum(damping, jnp.finfo(flat.dtype).eps * 1e-4 * scale)
         flat = jnp.where(better, flat + changes[best], flat)
-        return whole(flat), LevenbergMarquardtState(damping, jnp.where(better, losses[best], normal.loss), gain)
+        return whole(flat), LevenbergMarquardtState(damping, jnp.where(better, losses[best], problem.loss), gain)
