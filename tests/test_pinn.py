@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import jaxsim as js
+from jaxsim.constraints import Embedded, FromInitial
 from jaxsim.optimize import LevenbergMarquardt, Rows
-from jaxsim.pinn import CausalWeights, Embedded, FromInitial, collocation
+from jaxsim.pinn import CausalWeights, collocation
 
 TIMES = jnp.linspace(0, 1, 24)
 SQUARES = jax.random.uniform(jax.random.key(0), (24,)) + 0.1
@@ -50,16 +51,6 @@ def test_another_epsilon_takes_effect_without_compiling_again():
 
 def network(size, key=0):
     return eqx.nn.MLP(size, "scalar", 8, 2, jnp.tanh, key=jax.random.key(key))
-
-
-def test_conditions_hold_by_construction():
-    inner = Embedded(network(Embedded.size([True], 2)), (0.0, 2.0), (-1.0,), (1.0,), (True,), 2)
-    field = FromInitial(inner, lambda x: jnp.sin(jnp.pi * x))
-    x = jnp.linspace(-1, 1, 5)
-    np.testing.assert_allclose(jax.vmap(lambda x: field(0.0, x))(x), jnp.sin(jnp.pi * x), atol=1e-15)
-    np.testing.assert_allclose(field(0.7, -1.0), field(0.7, 1.0), atol=1e-12)
-    np.testing.assert_allclose(field(0.7, 0.3), field(0.7, 2.3), atol=1e-12)
-    assert abs(field(0.7, 0.3) - field(0.7, 0.4)) > 1e-6
 
 
 def test_rows_are_the_residual_of_the_equation():
@@ -105,7 +96,3 @@ def test_bad_input():
         CausalWeights(1.0, 4)(SQUARES, TIMES[:4])
     with pytest.raises(ValueError, match="time first"):
         collocation(js.equations.Burgers(0.01), jnp.zeros(3))
-    with pytest.raises(ValueError, match="one entry per axis"):
-        Embedded(network(3), (0.0, 1.0), (0.0,), (1.0, 2.0), (True,))
-    with pytest.raises(ValueError, match="with 1 coordinates"):
-        Embedded(network(3), (0.0, 1.0), (0.0,), (1.0,), (True,))(0.0, 1.0, 2.0)

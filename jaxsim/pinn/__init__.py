@@ -1,7 +1,6 @@
-"""Physics-informed networks: residuals at points, causal weights, and conditions that hold by construction."""
+"""Physics-informed networks: residuals at points and causal weights."""
 
 from .causal import CausalWeights
 from .collocation import Residual, collocation
-from .exact import Embedded, FromInitial
 
-__all__ = ["CausalWeights", "Embedded", "FromInitial", "Residual", "collocation"]
+__all__ = ["CausalWeights", "Residual", "collocation"]

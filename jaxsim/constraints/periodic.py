@@ -1,32 +1,11 @@
-"""Networks that have initial values and periods by construction."""
+"""Networks of numbers made from time and position, periodic by construction."""
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-
-
-class FromInitial(eqx.Module):
-    """A field with given initial values, $u(t, x) = u_0(x) + (t - t_0)\\, N(t, x)$.
-
-    **Arguments:**
-
-    - `network`: $N$, a callable of `(t, x, ...)`.
-    - `initial`: $u_0$, a function of `(x, ...)` without parameters, with a value of the same shape.
-    - `t0`: $t_0$.
-
-    Reference: Lagaris, Likas and Fotiadis, IEEE Trans. Neural Netw. 9, 987 (1998), section III.
-    """
-
-    network: Callable
-    initial: Callable = eqx.field(static=True)
-    t0: Any = 0.0
-
-    def __call__(self, t, *x) -> jax.Array:
-        return jnp.asarray(self.initial(*x)) + (t - self.t0) * self.network(t, *x)
 
 
 class Embedded(eqx.Module):
