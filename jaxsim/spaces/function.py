@@ -9,6 +9,7 @@ import numpy as np
 
 from ..field import Field
 from ._base import Space, multiply
+from ._expressions import Apply, Derivative, check_axis, shape_of
 
 
 def Function(function: Callable, dimension: int | None = None, components: tuple[int, ...] | None = None) -> Field:
@@ -70,7 +71,7 @@ class Callables(Space):
     @staticmethod
     def output(u: Field, *coordinates) -> jax.ShapeDtypeStruct:
         """Shape and type of the value at a point, without evaluating it."""
-        return eqx.filter_eval_shape(u.data, *(jnp.asarray(x, jnp.result_type(float, x)) for x in coordinates))
+        return shape_of(u.data, [jnp.asarray(x, jnp.result_type(float, x)) for x in coordinates])
 
     def evaluate(self, u: Field, *coordinates) -> jax.Array:
         """Value at the time and place `(t, x, ...)`."""
@@ -80,7 +81,7 @@ class Callables(Space):
         return u.data(*(jnp.asarray(x, dtype) for x in coordinates))
 
     def linear(self, function: Callable, *fields: Field) -> Field:
-        return Field(self, _Apply(function, tuple(u.data for u in fields)))
+        return Field(self, Apply(function, tuple(u.data for u in fields), linear=True))
 
     def scale(self, u: Field, factor) -> Field:
         if jnp.ndim(factor) > 0 and self.dimension is not None:  # grid axes of size one vanish at a point
@@ -88,20 +89,20 @@ class Callables(Space):
         return self.linear(lambda a: multiply(factor, a), u)
 
     def multiply(self, u: Field, v: Field) -> Field:
-        return self.linear(lambda a, b: a * b, u, v)
+        return self.pointwise(lambda a, b: a * b, u, v)
 
     def pointwise(self, function: Callable, *fields: Field, degree: int = 2) -> Field:
-        return self.linear(function, *fields)
+        return Field(self, Apply(function, tuple(u.data for u in fields)))
 
     def partial(self, u: Field, axis: int, order: int) -> Field:
         if self.dimension is not None:
-            _check_axis(axis, self.dimension)
+            check_axis(axis, self.dimension)
         argument = axis + 1 if axis >= 0 else axis
-        return Field(self, _Derivative(u.data, argument, order))
+        return Field(self, Derivative(u.data, argument, order))
 
     def rate(self, u: Field) -> Field:
         """Time derivative."""
-        return Field(self, _Derivative(u.data, 0, 1))
+        return Field(self, Derivative(u.data, 0, 1))
 
     def laplacian(self, u: Field) -> Field:
         if self.dimension is None:
@@ -128,41 +129,6 @@ class _Sample(eqx.Module):
 
     def __call__(self, t, *x):
         return _array(self.function(t, *x))
-
-
-class _Apply(eqx.Module):
-    function: Callable
-    children: tuple
-
-    def __call__(self, t, *x):
-        return self.function(*(child(t, *x) for child in self.children))
-
-
-class _Derivative(eqx.Module):
-    child: Callable
-    argument: int = eqx.field(static=True)
-    order: int = eqx.field(static=True)
-
-    def __call__(self, *arguments):
-        if self.argument != 0:  # an axis of space: how many there are is known here at the latest
-            _check_axis(self.argument - (self.argument > 0), len(arguments) - 1)
-        index = self.argument % len(arguments)
-
-        def along(value):
-            return jnp.asarray(self.child(*arguments[:index], value, *arguments[index + 1 :]))
-
-        for _ in range(self.order):
-            along = _forward(along)
-        return along(arguments[index])
-
-
-def _check_axis(axis: int, dimension: int) -> None:
-    if not -dimension <= axis < dimension:
-        raise ValueError(f"axis {axis} does not exist: this function has {dimension} spatial axes.")
-
-
-def _forward(function):
-    return lambda x: jax.jvp(function, (x,), (jnp.ones_like(x),))[1]
 
 
 def _array(value):
