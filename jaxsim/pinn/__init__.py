@@ -1,6 +1,21 @@
-"""Physics-informed networks: residuals at points and causal weights."""
+"""Physics-informed networks: residuals at points, where the points are, and causal weights."""
 
+from .box import Box
 from .causal import CausalWeights
 from .collocation import Residual, collocation
+from .sampling import AbstractSampler, Resample, ResidualAdaptive, RetainResample, Sobol, Uniform
+from .sobol import sobol
 
-__all__ = ["CausalWeights", "Residual", "collocation"]
+__all__ = [
+    "AbstractSampler",
+    "Box",
+    "CausalWeights",
+    "Resample",
+    "Residual",
+    "ResidualAdaptive",
+    "RetainResample",
+    "Sobol",
+    "Uniform",
+    "collocation",
+    "sobol",
+]
