@@ -87,9 +87,8 @@ class _Wall:
 
     def compare(self, what, function, wanted, t, samples, tolerance):
         t = as_float(t)
-        found = jax.vmap(lambda x: self.apply(function, t, *x))(samples)
-        said = jnp.broadcast_to(jax.vmap(lambda x: jnp.asarray(wanted(t, *x)))(samples), found.shape)
-        _compare(what, self.name, found, said, t, samples, tolerance)
+        at = jax.vmap(lambda x: (self.apply(function, t, *x), jnp.asarray(wanted(t, *x))))
+        _compare(what, self.name, *jax.jit(at)(samples), t, samples, tolerance)
 
 
 def _rate(function):
@@ -112,7 +111,7 @@ def _samples(field, fixed, count):
 
 
 def _compare(what, where, found, said, t, samples, tolerance):
-    found, said = np.asarray(found), np.asarray(said)
+    found, said = np.broadcast_arrays(found, said)
     wrong = np.abs(found - said) > tolerance * (1 + np.abs(said))
     if not np.all(~wrong & np.isfinite(found)):
         i = np.argmax((wrong | ~np.isfinite(found)).reshape(len(found), -1).any(1))
@@ -134,16 +133,22 @@ def _check_pieces(field, initial, t0, rate, points, tolerance):
 
 
 def _check_piece(piece, index, what, function, of, t, here, tolerance):
-    normals = jax.vmap(lambda x: jnp.stack(gradient(piece.distance, tuple(x))))(here)
-    slopes = np.asarray(jnp.linalg.norm(normals, axis=1))
+    condition = piece.condition
+
+    @jax.jit
+    @jax.vmap
+    def at(x):
+        normal = jnp.stack(gradient(piece.distance, tuple(x)))
+        if function is None:
+            return jnp.linalg.norm(normal), 0.0, 0.0
+        found = _on_piece(condition, function, tuple(x), tuple(-normal))
+        return jnp.linalg.norm(normal), found, of(lambda t, *x: condition.wanted(found, t, *x))(t, *x)
+
+    slopes, found, said = at(here)
     if np.any(np.abs(slopes - 1) > tolerance):
         raise ValueError(f"check_consistent: the distance of piece {index} has slopes of {slopes.min():.4g} to "
                          f"{slopes.max():.4g} on it instead of 1; wrap it as Smooth(...).")  # fmt: skip
-    if function is not None:
-        found = jax.vmap(lambda x, n: _on_piece(piece.condition, function, tuple(x), tuple(-n)))(here, normals)
-        wanted = of(lambda t, *x: piece.condition.wanted(found[0], t, *x))
-        said = jax.vmap(lambda x: wanted(t, *x))(here)
-        _compare(f"the {what}", f"piece {index}", found, said, t, here, tolerance)
+    _compare(f"the {what}", f"piece {index}", found, said, t, here, tolerance)
 
 
 def _same(function):

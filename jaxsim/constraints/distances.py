@@ -207,9 +207,14 @@ def to_boundary(distance: Callable, points: jax.Array, steps: int = 20) -> jax.A
         normal = jnp.stack(gradient(distance, tuple(point)))
         return point - distance(*point) * normal / jnp.sum(normal**2), None
 
+    @jax.jit
+    @jax.vmap
+    def settled(point):
+        end = jax.lax.scan(moved, point, None, length=steps)[0]
+        return end, jnp.abs(distance(*end))
+
     points = as_float(points)
-    found = jax.vmap(lambda point: jax.lax.scan(moved, point, None, length=steps)[0])(points)
-    left = jnp.abs(jax.vmap(lambda point: distance(*point))(found))
+    found, left = settled(points)
     size = 1 + jnp.max(jnp.abs(points))
     if not isinstance(left, jax.core.Tracer) and not jnp.all(left < 1e3 * jnp.finfo(points.dtype).eps * size):
         raise ValueError(f"to_boundary: {steps} steps end as far as {float(jnp.max(left)):.2g} from the boundary. "
