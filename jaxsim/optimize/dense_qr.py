@@ -38,7 +38,7 @@ class DenseQR(AbstractSystem):
     problems, at several times the cost of the normal equations. The Jacobian is held whole.
 
     Reference: Moré, The Levenberg-Marquardt algorithm: implementation and theory, in Numerical Analysis, Lecture Notes
-    in Mathematics 630, Springer (1978), section 3.
+    in Mathematics 630, Springer (1978).
     """
 
     def linearize(self, blocks: Sequence[Rows], model_of: Callable[[jax.Array], Any], flat: jax.Array
