@@ -14,8 +14,9 @@ from .problem import flattened
 from .rows import Rows
 from .rules import AbstractRule
 
-# A block whose gradient has all but vanished gets a large factor, not an infinite one.
-_FLOOR = 1e-5
+# A block whose gradient has all but vanished gets a large factor, not an infinite one; traces are squares of lengths.
+_LEAST_LENGTH = 1e-5
+_LEAST_TRACE = 1e-10
 
 
 class GradientNorm(AbstractRule):
@@ -47,7 +48,7 @@ class GradientNorm(AbstractRule):
             bare = dataclasses.replace(block, factor=1.0)
             return jnp.linalg.norm(jax.grad(lambda flat: bare.loss(model_of(flat)))(flat))
 
-        return _balanced(blocks, [size(block) for block in blocks], self.momentum, step)
+        return _balanced(blocks, [size(block) for block in blocks], self.momentum, step, _LEAST_LENGTH)
 
 
 class NeuralTangentKernel(AbstractRule):
@@ -86,7 +87,7 @@ class NeuralTangentKernel(AbstractRule):
             of = lambda samples, scales: jnp.sum(jacobian(bare, model_of, flat, samples, scales)[1] ** 2)
             return sum_over_chunks(of, (bare.samples, bare.scales(flat.dtype)), self.chunk)
 
-        return _balanced(blocks, [trace(block) for block in blocks], self.momentum, step)
+        return _balanced(blocks, [trace(block) for block in blocks], self.momentum, step, _LEAST_TRACE)
 
 
 class RowAttention(AbstractRule):
@@ -139,11 +140,11 @@ def _check(name: str, every: int, momentum: float) -> None:
         raise ValueError(f"{name}: `every` is at least 1, and `momentum` in [0, 1).")
 
 
-def _balanced(blocks, sizes, momentum, step) -> list[Rows]:
+def _balanced(blocks, sizes, momentum, step, least) -> list[Rows]:
     """Blocks with the mean of all sizes over their own as a factor."""
     sizes = lax.stop_gradient(jnp.stack(sizes))
     mean = jnp.mean(sizes)
-    factors = jnp.where(mean > 0, mean / jnp.maximum(sizes, _FLOOR * mean), 1)
+    factors = jnp.where(mean > 0, mean / jnp.maximum(sizes, least * mean), 1)
     stays = jnp.where(step == 0, 0, momentum)
 
     def mixed(block, factor):
