@@ -26,9 +26,18 @@ class TriangularLinearization(AbstractLinearization):
     def solve(self, damping: jax.Array) -> jax.Array:
         """The damped step, from the triangle with $\\sqrt{\\lambda} I$ below it."""
         size = self.triangle.shape[1]
-        below = jnp.sqrt(damping) * jnp.eye(size, size + 1, dtype=self.triangle.dtype)
-        both = triangular(jnp.concatenate([jnp.column_stack([self.triangle, self.right]), below]))
+        both = self._damped(damping)
         return -jax.scipy.linalg.solve_triangular(both[:size, :size], both[:size, size])
+
+    def solve_for(self, damping: jax.Array, rows: jax.Array, gradient: jax.Array) -> jax.Array:
+        """Other rows are known by their gradient: the triangle is used twice."""
+        size = self.triangle.shape[1]
+        return -jax.scipy.linalg.cho_solve((self._damped(damping)[:size, :size], False), gradient)
+
+    def _damped(self, damping) -> jax.Array:
+        size = self.triangle.shape[1]
+        below = jnp.sqrt(damping) * jnp.eye(size, size + 1, dtype=self.triangle.dtype)
+        return triangular(jnp.concatenate([jnp.column_stack([self.triangle, self.right]), below]))
 
 
 class DenseQR(AbstractSystem):

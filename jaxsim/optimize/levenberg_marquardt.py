@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
-from .linearization import AbstractSystem, require_rows
+from .linearization import AbstractSystem, require_rows, scaled_rows
 from .method import AbstractMethod
 from .normal_equations import NormalEquations
 from .parameters import combine, partition
@@ -34,8 +34,13 @@ class LevenbergMarquardt(AbstractMethod):
 
     Several dampings are tried at once, each by a linear solve and an evaluation of the loss, and the lowest loss is
     taken, if it is lower than before. The next $\\lambda$ follows from the ratio $\\rho$ of the actual
-    decrease to the predicted one, $\\lambda \\leftarrow \\lambda \\max(\\tfrac13, 1 - (2\\rho - 1)^3)$. Meant for
-    models with up to a few thousand parameters, in float64.
+    decrease to the predicted one, $\\lambda \\leftarrow \\lambda \\max(\\tfrac13, 1 - (2\\rho - 1)^3)$.
+
+    A step follows the curved path of the model: half of the geodesic acceleration $a$ is added to it,
+    $(J^T J + \\lambda I)\\, a = -J^T r''(d, d)$ with the second derivative of the residuals along $d$, where that is no
+    longer than $d$. It costs a few evaluations of the residuals, and networks learn several times faster with it.
+
+    Meant for models with up to a few thousand parameters, in float64.
 
     **Arguments:**
 
@@ -44,15 +49,18 @@ class LevenbergMarquardt(AbstractMethod):
     - `damping`: the first $\\lambda$, in units of the mean of the diagonal of $J^T J$.
     - `trials`: how many dampings are tried.
     - `ratio`: between neighboring trials.
+    - `accelerated`: whether steps are curved.
 
     References: Marquardt, SIAM J. Appl. Math. 11, 431 (1963); Nielsen, Damping parameter in Marquardt's method, report
-    IMM-REP-1999-05, Technical University of Denmark (1999), eq. 2.5.
+    IMM-REP-1999-05, Technical University of Denmark (1999), eq. 2.5; Transtrum and Sethna, Improvements to the
+    Levenberg-Marquardt algorithm for nonlinear least-squares minimization, arXiv 1201.5885 (2012), section 4.
     """
 
     system: AbstractSystem = NormalEquations()
     damping: float = 1e-3
     trials: int = eqx.field(static=True, default=4)
-    ratio: float = eqx.field(static=True, default=8.0)
+    ratio: float = eqx.field(static=True, default=4.0)
+    accelerated: bool = eqx.field(static=True, default=True)
 
     def __check_init__(self):
         if self.trials < 1 or self.ratio <= 1:
@@ -84,9 +92,12 @@ class LevenbergMarquardt(AbstractMethod):
         dampings = center * self.ratio ** (jnp.arange(self.trials, dtype=flat.dtype) - (self.trials - 1) // 2)
 
         def attempt(damping):
-            change = problem.solve(damping)
+            straight = problem.solve(damping)
+            change = straight
+            if self.accelerated:
+                change = straight + _bend(blocks, whole, flat, problem, damping, straight)
             loss = total_loss(blocks, whole(flat + change))
-            return change, jnp.where(jnp.isfinite(loss), loss, jnp.inf), problem.predicted(damping, change)
+            return change, jnp.where(jnp.isfinite(loss), loss, jnp.inf), problem.predicted(damping, straight)
 
         changes, losses, predicted = lax.map(attempt, dampings)
         best = jnp.argmin(losses)
@@ -97,3 +108,14 @@ class LevenbergMarquardt(AbstractMethod):
         damping = jnp.maximum(damping, jnp.finfo(flat.dtype).eps * 1e-4 * scale)
         flat = jnp.where(better, flat + changes[best], flat)
         return whole(flat), LevenbergMarquardtState(damping, jnp.where(better, losses[best], problem.loss), gain)
+
+
+def _bend(blocks, whole, flat, problem, damping, change) -> jax.Array:
+    """Half of the geodesic acceleration along a change, or zero where it is too long to be believed."""
+    rows = lambda flat: scaled_rows(blocks, whole(flat), flat.dtype)
+    rate = lambda flat: jax.jvp(rows, (flat,), (change,))[1]
+    curvature = jax.jvp(rate, (flat,), (change,))[1]
+    _, transposed = jax.vjp(rows, flat)
+    bend = problem.solve_for(damping, curvature, transposed(curvature)[0]) / 2
+    believed = jnp.sum(bend**2) <= jnp.sum(change**2) / 4
+    return jnp.where(believed, bend, 0)

@@ -27,6 +27,10 @@ class AbstractLinearization(eqx.Module):
     def solve(self, damping: jax.Array) -> jax.Array:
         """The damped step, $d = -(J^T J + \\lambda I)^{-1} J^T r$; not finite where a factorization fails."""
 
+    @abc.abstractmethod
+    def solve_for(self, damping: jax.Array, rows: jax.Array, gradient: jax.Array) -> jax.Array:
+        """$-(J^T J + \\lambda I)^{-1} J^T y$ for other rows `y`, shape `(n,)`, and their `gradient` $J^T y$."""
+
     def predicted(self, damping: jax.Array, change: jax.Array) -> jax.Array:
         """How much lower $|r + J d|^2$ is than $|r|^2$, for the step `d` that `solve` returns for this damping."""
         return change @ (damping * change - self.gradient)
@@ -46,6 +50,16 @@ class AbstractSystem(eqx.Module):
         - `model_of`: the model of a vector of parameters.
         - `flat`: parameters, shape `(p,)`, real.
         """
+
+
+def scaled_rows(blocks: Sequence[Rows], model: Any, dtype) -> jax.Array:
+    """All rows, those of `whole_jacobian`, shape `(n,)`."""
+    return jnp.concatenate([_scaled(block.values(model), block.scales(dtype)) for block in blocks])
+
+
+def _scaled(values, scales) -> jax.Array:
+    values = scales[:, None] * values.reshape(len(scales), -1)
+    return (jnp.concatenate([values.real, values.imag], 1) if jnp.iscomplexobj(values) else values).ravel()
 
 
 def jacobian(block: Rows, model_of: Callable, flat: jax.Array, samples, scales) -> tuple[jax.Array, jax.Array]:

@@ -29,8 +29,12 @@ class NormalLinearization(AbstractLinearization):
 
     def solve(self, damping: jax.Array) -> jax.Array:
         """The damped step, by a Cholesky factorization."""
+        return self.solve_for(damping, self.gradient, self.gradient)
+
+    def solve_for(self, damping: jax.Array, rows: jax.Array, gradient: jax.Array) -> jax.Array:
+        """The same with another gradient."""
         matrix = self.matrix + damping * jnp.eye(len(self.matrix), dtype=self.matrix.dtype)
-        return -jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(matrix), self.gradient)
+        return -jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(matrix), gradient)
 
 
 class NormalEquations(AbstractSystem):

@@ -31,8 +31,12 @@ class SampleLinearization(AbstractLinearization):
 
     def solve(self, damping: jax.Array) -> jax.Array:
         """The damped step, by a Cholesky factorization."""
+        return self.solve_for(damping, self.rows, self.gradient)
+
+    def solve_for(self, damping: jax.Array, rows: jax.Array, gradient: jax.Array) -> jax.Array:
+        """The same with other rows."""
         matrix = self.matrix + damping * jnp.eye(len(self.matrix), dtype=self.matrix.dtype)
-        return -self.jacobian.T @ jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(matrix), self.rows)
+        return -self.jacobian.T @ jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(matrix), rows)
 
 
 class SampleSpace(AbstractSystem):
