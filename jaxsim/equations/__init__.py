@@ -20,6 +20,7 @@ from .chaotic import (
     Thomas,
 )
 from .dispersive import ComplexGinzburgLandau, KortewegDeVries, NonlinearSchrodinger
+from .divergence_form import DivergenceForm
 from .forcing import Force, band_limited, kolmogorov, uniform_force
 from .gas_chromatograph import GasChromatograph, InletPulse
 from .kuramoto_sivashinsky import KuramotoSivashinsky, KuramotoSivashinskyIntegral
@@ -33,6 +34,7 @@ from .reaction_diffusion import AllenCahn, Brusselator, FisherKPP, FitzHughNagum
 from .reversible_reaction import ReversibleReaction
 from .scalar import PassiveScalar
 from .shallow_water import ShallowWater
+from .stationary import Helmholtz, Poisson
 from .thermal_convection import ThermalConvection
 from .wave import KleinGordon, Wave
 
@@ -50,6 +52,7 @@ __all__ = [
     "ComplexGinzburgLandau",
     "Diffusion",
     "Dispersion",
+    "DivergenceForm",
     "Equation",
     "FisherKPP",
     "FitzHughNagumo",
@@ -58,6 +61,7 @@ __all__ = [
     "GasChromatograph",
     "GrayScott",
     "Halvorsen",
+    "Helmholtz",
     "HenonHeiles",
     "InletPulse",
     "Hyperdiffusion",
@@ -78,6 +82,7 @@ __all__ = [
     "NoseHoover",
     "Obstacle",
     "PassiveScalar",
+    "Poisson",
     "ReversibleReaction",
     "Rossler",
     "ShallowWater",

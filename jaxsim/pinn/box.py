@@ -92,6 +92,25 @@ class Box(eqx.Module):
         inside = jax.random.uniform(within, (count, self.size), dtype)
         return self.place(jnp.minimum((slices + inside) / count, 1))
 
+    def quadrature(self, nodes: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Points and weights of Gauss-Legendre rules along every interval.
+
+        **Arguments:**
+
+        - `nodes`: how many, a number or one per entry of a point. Intervals of no length have one.
+
+        **Returns:** points, shape `(n, size)`, and weights, shape `(n,)`, of sum `volume`; in float64 on the host.
+        """
+        low, high = self.corners
+        counts = np.where(high > low, np.broadcast_to(nodes, low.shape), 1)
+        if np.any(counts < 1):
+            raise ValueError(f"Box: a quadrature has at least one node per interval, got {nodes}.")
+        rules = [np.polynomial.legendre.leggauss(int(n)) for n in counts]
+        axes = [(a + b) / 2 + (b - a) / 2 * x for a, b, (x, _) in zip(low, high, rules)]
+        widths = [(b - a) / 2 * w if b > a else np.ones(1) for a, b, (_, w) in zip(low, high, rules)]
+        grid = lambda tables: np.stack(np.meshgrid(*tables, indexing="ij"), -1).reshape(-1, self.size)
+        return grid(axes), np.prod(grid(widths), 1)
+
     def shrunk(self, margin: Any) -> "Box":
         """The box without a margin at all sides, a number or one per entry of a point."""
         low, high = self.corners
