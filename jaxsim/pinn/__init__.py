@@ -1,19 +1,23 @@
 """Physics-informed networks: residuals and energies, the points they are taken at, and causal weights."""
 
 from .box import Box
-from .causal import CausalWeights
+from .causal import Causality, CausalWeights, satisfied
 from .collocation import Residual, collocation
 from .energy import Energy
 from .lagrangian import AlongLabels, Lagrangian, LagrangianResidual, along_labels
 from .sampling import AbstractSampler, Resample, ResidualAdaptive, RetainResample, Sobol, Uniform
 from .sobol import sobol
 from .weak import Patches, WeakResidual, weak
+from .windows import AtTime, Delayed, Trigonometric, Windows, march, trigonometric
 
 __all__ = [
     "AbstractSampler",
     "AlongLabels",
+    "AtTime",
     "Box",
     "CausalWeights",
+    "Causality",
+    "Delayed",
     "Energy",
     "Lagrangian",
     "LagrangianResidual",
@@ -23,10 +27,15 @@ __all__ = [
     "ResidualAdaptive",
     "RetainResample",
     "Sobol",
+    "Trigonometric",
     "Uniform",
     "WeakResidual",
+    "Windows",
     "along_labels",
     "collocation",
+    "march",
+    "satisfied",
     "sobol",
+    "trigonometric",
     "weak",
 ]

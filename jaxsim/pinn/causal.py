@@ -1,13 +1,14 @@
 """Weights that let a residual count only where those before it in time have been met."""
 
 import dataclasses
+from typing import ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ..optimize import Rows
+from ..optimize import AbstractRule, Rows
 
 
 class CausalWeights(eqx.Module):
@@ -71,3 +72,43 @@ class CausalWeights(eqx.Module):
         values = lax.stop_gradient(block.values(model))
         squares = jnp.sum(jnp.abs(values.reshape(len(values), -1)) ** 2, 1)
         return dataclasses.replace(block, weight=self(squares, times, initial))
+
+
+class Causality(AbstractRule):
+    """Causal weights of a block of collocation points, made anew before each step.
+
+    **Arguments:**
+
+    - `weights`: a `CausalWeights`.
+    - `block`: number of the block in the list that is trained; the first entry of its samples is the time.
+    - `gate`: number of the block of initial values whose loss gates all times, or `None`.
+    - `every`: steps between new weights.
+
+    !!! example
+
+        ```python
+        for epsilon in (0.1, 1.0, 10.0, 100.0):    # compiled once
+            rules = [Causality(CausalWeights(epsilon))]
+            run = js.optimize.train(blocks, run.model, method, 500, rules=rules, until=satisfied)
+        ```
+    """
+
+    weights: CausalWeights
+    block: int = eqx.field(static=True, default=0)
+    gate: int | None = eqx.field(static=True, default=None)
+    every: int = eqx.field(static=True, default=1)
+    random: ClassVar[bool] = False
+
+    def __call__(self, blocks, model, step, key):
+        initial = 0.0 if self.gate is None else blocks[self.gate].loss(model)
+        block = blocks[self.block]
+        weighted = self.weights.of(block, model, block.samples[:, 0], initial)
+        return [weighted if i == self.block % len(blocks) else other for i, other in enumerate(blocks)]
+
+
+def satisfied(blocks, model, block: int = 0, least: float = 0.99) -> jax.Array:
+    """Whether the least causal weight of a block is above a bound: its residual is small at all times.
+
+    A certificate for the $\\epsilon$ that made the weights, to stop `train` at (`until=satisfied`).
+    """
+    return jnp.min(blocks[block].weight) > least
