@@ -210,6 +210,17 @@ def test_initial_values_boundary_and_periods_at_once():
         assert abs(value[3] - 0.3 * np.cos(0.4)) > 1e-2
 
 
+def test_initial_values_in_a_disk():
+    pieces = [(ROUND, js.Robin(1.0, 2.0, 0.0))]
+    u0 = lambda x, y: 5 - x**2 - y**2  # u + 2 u_r = 0 at r = 1
+    field = FromInitial(OnBoundary(Waves(3), pieces), u0)
+    at = jax.jit(lambda t, p, n: jax.jvp(lambda p: field(t, *p), (p,), (n,)))
+    edge, inside = jnp.array([0.6, -0.8]), jnp.array([0.1, 0.2])
+    value, slope = at(0.7, edge, edge)
+    assert abs(value + 2 * slope) < 1e-12 and abs(value - 4) > 1e-2
+    assert abs(at(0.0, inside, inside)[0] - 4.95) < 1e-14
+
+
 def test_periodic_embedding():
     inner = Embedded(lambda numbers: Waves(5)(*numbers), (0.0, 2.0), (-1.0,), (1.0,), (True,), 2)
     field = FromInitial(inner, lambda x: jnp.sin(jnp.pi * x))
@@ -299,14 +310,20 @@ def test_what_cannot_hold_at_once():
     check_consistent(OnBox(Waves(3), LOWER, UPPER, MIXED["mixtures"]), lambda x, y: exact(0.0, x, y), times=(0.3,))
 
 
+def test_initial_values_are_known_to_the_check():
+    lift = Lift(lambda t, x: x + t)
+    moving = OnBox(FromInitial(Waves(2), lift, t0=0.5), 0.0, 1.0, ((js.Dirichlet(lambda t, x: t), js.Neumann(1.0)),))
+    check_consistent(moving)
+    with pytest.raises(ValueError, match="initial values do not meet .* lower side"):
+        check_consistent(OnBox(FromInitial(Waves(2), lift, t0=0.5), 0.0, 1.0, ((js.Dirichlet(0.0), None),)))
+
+
 def test_what_cannot_hold_on_a_curved_boundary():
     points = to_boundary(ROUND, jnp.array([[0.9, 0.1], [-0.4, 0.7]]))
     field = OnBoundary(Waves(3), [(ROUND, js.Robin(1.0, 1.0, lambda t, x, y: 3.0 * x**2 + t))])
     check_consistent(field, lambda x, y: x**2, points=points, rate=lambda x, y: 1.0)
     with pytest.raises(ValueError, match="initial values do not meet the condition on piece 0"):
         check_consistent(field, lambda x, y: x, points=points)
-    with pytest.raises(ValueError, match="initial rates"):
-        check_consistent(field, points=points, rate=lambda x, y: 0.0)
     with pytest.raises(ValueError, match="slopes of 2 to 2 .* Smooth"):
         check_consistent(OnBoundary(Waves(3), [(lambda x, y: 1 - x**2 - y**2, VALUES)]), points=points)
     with pytest.raises(ValueError, match="needs `points`"):
@@ -346,6 +363,14 @@ def test_bad_input():
         FromInitial(Waves(2), lambda x: jnp.ones(2))(0.0, 1.0)
     with pytest.raises(TypeError, match="`initial` must be callable"):
         FromInitial(Waves(2), 1.0)
+    with pytest.raises(ValueError, match="would be added"):
+        FromInitial(OnBox(Waves(2), 0.0, 1.0, js.Dirichlet(1.0)), lambda x: x)
+    with pytest.raises(ValueError, match="would be added"):
+        FromInitial(OnBoundary(Waves(3), [(BALL, VALUES)]), lambda x, y: x)
+    with pytest.raises(ValueError, match="would change initial values"):
+        OnBoundary(FromInitial(Waves(3), lambda x, y: x), [(BALL, js.Dirichlet(0.0))])
+    with pytest.raises(ValueError, match="would change initial values"):
+        VanishingOnBox(FromInitial(Waves(2), lambda x: x), 0.0, 1.0, js.Dirichlet(0.0))
     with pytest.raises(ValueError, match="`scale` must be positive"):
         Saturating(0.0)
     with pytest.raises(ValueError, match=r"values of shape \(3,\) for 3 axes"):

@@ -11,6 +11,7 @@ from ..optimize import Frozen
 from ._derivatives import as_float
 from ._sides import Condition
 from .distances import gradient
+from .initial import FromInitial
 
 
 class Piece(eqx.Module):
@@ -46,6 +47,9 @@ class OnBoundary(eqx.Module):
         distances nor numbers are trained.
     - `interior`: $M$; the network itself by default.
 
+    Initial values go around it, `FromInitial(OnBoundary(network, pieces), u0)` with zeros in the conditions and $u_0$
+    that meets those with their values; a `Lift` such as $u_0(x) + g(t, x) - g(t_0, x)$ where values change in time.
+
     **Where not to put points.** Derivatives of distances grow without bound towards points where pieces meet: the
     second ones, which a Laplacian asks for, like one over the distance from a corner or an end of a segment. Keep
     collocation points a little away from them, and from kinks of a distance itself (centers of balls). Where several
@@ -64,9 +68,17 @@ class OnBoundary(eqx.Module):
         if not pieces or not all(isinstance(p, (tuple, list)) and len(p) == 2 and callable(p[0]) for p in pieces):
             raise TypeError("OnBoundary: `pieces` are pairs of a distance and a condition, as in "
                             "[(Inside(ball), js.Dirichlet(0.0))].")  # fmt: skip
+        if isinstance(network, FromInitial):
+            raise ValueError("OnBoundary: it would change initial values. Write FromInitial(OnBoundary(...), ...) with "
+                             "zeros in the conditions.")  # fmt: skip
         self.network = network
         self.pieces = tuple(Piece(Frozen(d), Condition.of(condition, "OnBoundary")) for d, condition in pieces)
         self.interior = interior
+
+    @property
+    def has_values(self) -> bool:
+        """Whether a right-hand side is not known to be zero."""
+        return any(piece.condition.value is not None for piece in self.pieces)
 
     def __call__(self, t, *x) -> jax.Array:
         x = tuple(as_float(value) for value in x)

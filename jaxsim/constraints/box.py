@@ -11,6 +11,7 @@ import numpy as np
 from ..spaces.boundary import Boundary, Periodic
 from ._derivatives import as_float
 from ._sides import HINT, Condition, operator
+from .initial import FromInitial
 
 Sides = tuple[Condition | None, Condition | None]
 
@@ -55,6 +56,11 @@ class OnBox(eqx.Module):
     def __call__(self, t, *x) -> jax.Array:
         return _held(self, self._correct, t, x)
 
+    @property
+    def has_values(self) -> bool:
+        """Whether a right-hand side is not known to be zero."""
+        return any(side is not None and side.value is not None for pair in self.sides for side in pair)
+
     @staticmethod
     def _correct(function, sides, ends, wanted, x):
         total = jnp.asarray(function(x))
@@ -90,6 +96,10 @@ class VanishingOnBox(eqx.Module):
     sides: tuple[Sides, ...]
 
     def __init__(self, network: Callable, lower: Sequence[float], upper: Sequence[float], boundary: Any):
+        if isinstance(network, FromInitial):
+            raise ValueError(
+                "VanishingOnBox: it would change initial values. Write FromInitial(VanishingOnBox(...), ...)."
+            )
         self.network = network
         self.lower, self.upper, self.sides = _parse(lower, upper, boundary, "VanishingOnBox")
 

@@ -8,10 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from ._derivatives import as_float
+from ._frozen import number
 from ._sides import Condition, operator
 from .boundary import OnBoundary
 from .box import OnBox, VanishingOnBox
 from .distances import gradient
+from .initial import FromInitial, Lift
 
 
 def check_consistent(field: OnBox | VanishingOnBox | OnBoundary, initial: Callable | None = None, t0: float = 0.0,
@@ -26,7 +28,7 @@ def check_consistent(field: OnBox | VanishingOnBox | OnBoundary, initial: Callab
     **Arguments:**
 
     - `field`: with the conditions, `OnBox` or `OnBoundary`.
-    - `initial`: $u_0$, a function of `(x, ...)`.
+    - `initial`: $u_0$, a function of `(x, ...)`; with `t0` and `rate` that of a `FromInitial` in an `OnBox` by default.
     - `t0`: $t_0$.
     - `rate`: $v_0$, for equations of second order in time.
     - `times`: others at which sides are compared where they meet.
@@ -41,6 +43,10 @@ def check_consistent(field: OnBox | VanishingOnBox | OnBoundary, initial: Callab
         return _check_pieces(field, initial, t0, rate, points, tolerance)
     if not isinstance(field, OnBox | VanishingOnBox):
         raise TypeError(f"check_consistent: needs an OnBox or OnBoundary, got {type(field).__name__}.")
+    inner = field.network
+    if initial is None and rate is None and isinstance(inner, FromInitial):
+        t0, rate = number(inner.t0, jnp.zeros(())), inner.rate
+        initial = (lambda *x: inner.initial(t0, *x)) if isinstance(inner.initial, Lift) else inner.initial
     walls = [_Wall(field, axis, end) for axis in range(len(field.sides)) for end in (0, 1)]
     walls = [wall for wall in walls if wall.condition is not None]
     for wall in walls:
@@ -128,7 +134,8 @@ def _check_pieces(field, initial, t0, rate, points, tolerance):
         distance = jax.vmap(lambda x, d=piece.distance: d(*x))(points)
         here = points[np.asarray(jnp.abs(distance)) < tolerance]
         if len(here):
-            for what, function, of in (("initial values", initial, _same), ("initial rates", rate, _rate)):
+            given = [("initial values", initial, _same), ("initial rates", rate, _rate)]
+            for what, function, of in [entry for entry in given if entry[1] is not None] or given[:1]:
                 _check_piece(piece, index, what, function, of, t, here, tolerance)
 
 

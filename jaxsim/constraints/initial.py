@@ -59,8 +59,12 @@ class FromInitial(eqx.Module):
     - `ramp`: $s$, a function of the elapsed time with $s(0) = 0$ and $s'(0) = 1$, such as `Saturating(1.0)`; the
         elapsed time itself by default.
 
-    Conditions at the boundary go outside, `OnBox(FromInitial(network, u0), ...)`, and keep the initial values if these
-    meet them; see `check_consistent`.
+    Conditions on a box go outside, `OnBox(FromInitial(network, u0), ...)`, and keep the initial values if these meet
+    them; see `check_consistent`. Or a network that satisfies them with zeros goes inside, `FromInitial(OnBoundary(...),
+    u0)`, with a `Lift` where boundary values change in time.
+
+    **Raises:** `ValueError` where the network has boundary values other than zero: they would be added to those of the
+    initial values.
 
     Reference: Lagaris, Likas and Fotiadis, IEEE Trans. Neural Netw. 9, 987 (1998), section III.
     """
@@ -77,6 +81,9 @@ class FromInitial(eqx.Module):
                 raise TypeError(f"FromInitial: `{name}` must be callable, got {type(getattr(self, name)).__name__}.")
         if self.rate is not None and not callable(self.rate):
             raise TypeError(f"FromInitial: `rate` is a function of (x, ...), got {type(self.rate).__name__}.")
+        if getattr(self.network, "has_values", False):
+            raise ValueError("FromInitial: boundary values of `network` would be added to those of `initial`. Write "
+                             "OnBox(FromInitial(...), ...), or give it zeros, js.Dirichlet(0.0).")  # fmt: skip
 
     def __call__(self, t, *x) -> jax.Array:
         start = number(self.t0, t)
