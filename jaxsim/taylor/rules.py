@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 
 from . import functions
-from .series import Series, add_up, compose, divide, multiply
+from .indices import ordered
+from .series import Series, compose, divide, multiply
 
 Operand = Any  # a Series, or an array that does not vary
 Rule = Callable[..., Any]
@@ -23,12 +23,6 @@ LINEAR: dict[str, tuple[int, ...] | None] = {
     "dynamic_update_slice": (0, 1), "scatter": (0, 2), "scatter-add": (0, 2), "scatter_add": (0, 2),
 }  # fmt: skip
 
-# Worth one call for all coefficients even where they lie apart.
-HEAVY = frozenset({"reduce_sum", "cumsum", "reduce_window_sum", "fft", "gather", "scatter", "scatter-add"})
-
-# Linear in either of two operands.
-BILINEAR = frozenset({"dot_general", "conv_general_dilated"})
-
 
 def linear(name: str, bind: Callable, operands: Sequence[Operand], multiple: bool) -> Any:
     """An operation that is linear in its varying operands: the same operation on each coefficient.
@@ -40,10 +34,7 @@ def linear(name: str, bind: Callable, operands: Sequence[Operand], multiple: boo
     varying = [i for i, u in enumerate(operands) if isinstance(u, Series)]
     if not set(varying) <= set(positions):
         return NotImplemented
-    alone = len(varying) == 1 and all(i in varying or i not in positions for i in range(len(operands)))
-    if alone and not multiple and (name in HEAVY or operands[varying[0]].is_stacked):
-        return at_once(bind, operands, varying[0])
-    indices = sorted({a for i in varying for a in operands[i].indices}, key=lambda a: (sum(a), tuple(-n for n in a)))
+    indices = ordered({a for i in varying for a in operands[i].indices})
     results = []
     for a in indices:
         values = []
@@ -56,16 +47,6 @@ def linear(name: str, bind: Callable, operands: Sequence[Operand], multiple: boo
     if multiple:
         return [Series(indices, [r[k] for r in results]) for k in range(len(results[0]))]
     return Series(indices, results)
-
-
-def at_once(bind: Callable, operands: Sequence[Operand], position: int) -> Series:
-    """A linear operation on the stacked coefficients of one operand."""
-    axes = [0 if i == position else None for i in range(len(operands))]
-
-    def along(stacked):
-        return jax.vmap(bind, axes)(*(stacked if i == position else u for i, u in enumerate(operands)))
-
-    return operands[position].map_stacked(along)
 
 
 def add(bind, params, operands, shape, kept) -> Series:
@@ -94,8 +75,6 @@ def times(bind, params, operands, shape, kept) -> Series:
     if isinstance(u, Series) and isinstance(v, Series):
         return multiply(u, v, kept)
     series, factor = (u, v) if isinstance(u, Series) else (v, u)
-    if series.is_stacked and jnp.ndim(factor) in (0, len(shape)) and series.stacked.ndim == len(shape) + 1:
-        return series.map_stacked(lambda s: s * (jnp.expand_dims(factor, 0) if jnp.ndim(factor) else factor))
     return series.map(lambda part: part * factor)
 
 
@@ -176,38 +155,30 @@ def clamp(bind, params, operands, shape, kept) -> Any:
 
 
 def dot(bind, params, operands, shape, kept) -> Series:
-    """A dense layer is one product of its matrix with the stacked coefficients."""
+    """A dense layer multiplies each coefficient once."""
     u, v = operands
-    if isinstance(u, Series) and isinstance(v, Series):
-        return multiply(u, v, kept, bind)
-    if isinstance(u, Series):
-        return at_once(bind, operands, 0)
-    (left, right), (left_batch, _) = params["dimension_numbers"]
-    if left_batch or params.get("out_sharding") is not None:
-        return at_once(bind, operands, 1)
-    # Rows in front: the matrix comes second, so that no large result is transposed.
-    dimensions = ((tuple(i + 1 for i in right), tuple(left)), ((), ()))
+    (left, right), (batch, _) = params["dimension_numbers"]
+    if isinstance(u, Series) or batch or params.get("out_sharding") is not None:
+        return product(bind, params, operands, shape, kept)
+    # The matrix comes second, so that the products of many points have the points in front, as matrix products like.
     precision = params["precision"]
     precision = precision[::-1] if isinstance(precision, tuple) else precision
     free = jnp.ndim(u) - len(left)
+    rest = len(shape) - free
 
-    def rows(stacked):
-        product = lax.dot_general(stacked, u, dimensions, precision, params["preferred_element_type"])
-        return product if product.ndim == 1 + free else _free_axes_first(product, free)
+    def rows(part):
+        result = lax.dot_general(part, u, ((right, left), ((), ())), precision, params["preferred_element_type"])
+        return lax.transpose(result, [*range(rest, rest + free), *range(rest)]) if rest and free else result
 
-    return v.map_stacked(rows)
-
-
-def _free_axes_first(product, free):
-    order = [0, *range(product.ndim - free, product.ndim), *range(1, product.ndim - free)]
-    return lax.transpose(product, order)
+    return v.map(rows)
 
 
-def convolve(bind, params, operands, shape, kept) -> Series:
+def product(bind, params, operands, shape, kept) -> Series:
+    """An operation that is linear in either of two operands."""
     u, v = operands
     if isinstance(u, Series) and isinstance(v, Series):
         return multiply(u, v, kept, bind)
-    return at_once(bind, operands, 0 if isinstance(u, Series) else 1)
+    return u.map(lambda part: bind(part, v)) if isinstance(u, Series) else v.map(lambda part: bind(u, part))
 
 
 def elementwise(name: str, bind: Callable, u: Series, kept) -> Series:
@@ -233,7 +204,7 @@ def _part(u, index):
 RULES: dict[str, Rule] = {
     "add": add, "add_any": add, "sub": subtract, "mul": times, "div": quotient, "square": square,
     "integer_pow": integer_power, "pow": power, "select_n": select, "max": maximum, "min": minimum, "abs": absolute,
-    "clamp": clamp, "dot_general": dot, "conv_general_dilated": convolve,
+    "clamp": clamp, "dot_general": dot, "conv_general_dilated": product,
 }  # fmt: skip
 
 # Act on each number by itself, so that a composition of them does too.
@@ -244,4 +215,4 @@ ACTS_ON_NUMBERS = ELEMENTWISE | {
     "convert_element_type", "stop_gradient", "clamp",
 }  # fmt: skip
 
-__all__ = ["ACTS_ON_NUMBERS", "ELEMENTWISE", "LINEAR", "RULES", "add_up", "elementwise", "linear"]
+__all__ = ["ACTS_ON_NUMBERS", "ELEMENTWISE", "LINEAR", "RULES", "elementwise", "linear"]

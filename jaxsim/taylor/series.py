@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from .indices import Index, factorial, ordered, products
 
@@ -13,14 +12,12 @@ from .indices import Index, factorial, ordered, products
 class Series:
     """A Taylor polynomial $\\sum_a u_a s^a$ with arrays of one shape as coefficients, $u_a = \\partial^a u / a!$.
 
-    Coefficients that are zero by the structure of a computation are absent; that of the value never is. They are held
-    one by one or stacked on a leading axis, whichever came first, and converted once.
+    Coefficients that are zero by the structure of a computation are absent; that of the value never is.
     """
 
-    def __init__(self, indices: Sequence[Index], parts: Sequence[jax.Array] | None, stacked: jax.Array | None = None):
+    def __init__(self, indices: Sequence[Index], parts: Sequence[jax.Array]):
         self.indices = tuple(indices)
-        self._parts = None if parts is None else list(parts)
-        self._stacked = stacked
+        self.parts = list(parts)
 
     @classmethod
     def of(cls, coefficients: Mapping[Index, jax.Array]) -> "Series":
@@ -29,34 +26,9 @@ class Series:
         return cls(indices, [coefficients[a] for a in indices])
 
     @property
-    def parts(self) -> list[jax.Array]:
-        """The coefficients one by one, in the order of `indices`."""
-        if self._parts is None:
-            pieces = lax.split(self._stacked, (1,) * len(self.indices))
-            self._parts = [lax.squeeze(piece, (0,)) for piece in pieces]
-        return self._parts
-
-    @property
-    def stacked(self) -> jax.Array:
-        """The coefficients on a leading axis."""
-        if self._stacked is None:
-            self._stacked = lax.concatenate([lax.expand_dims(part, (0,)) for part in self.parts], 0)
-        return self._stacked
-
-    @property
-    def is_stacked(self) -> bool:
-        """Whether the coefficients lie on a leading axis already and nobody has taken them apart."""
-        return self._parts is None
-
-    @property
     def value(self) -> jax.Array:
         """The coefficient of the multi-index zero."""
         return self.parts[0]
-
-    @property
-    def degree(self) -> int:
-        """Highest total order of a coefficient."""
-        return sum(self.indices[-1])
 
     def items(self):
         """Pairs of a multi-index and its coefficient."""
@@ -75,10 +47,6 @@ class Series:
     def map(self, function: Callable[[jax.Array], jax.Array]) -> "Series":
         """A linear function of each coefficient."""
         return Series(self.indices, [function(part) for part in self.parts])
-
-    def map_stacked(self, function: Callable[[jax.Array], jax.Array]) -> "Series":
-        """A linear function of all coefficients at once, of arrays with their leading axis."""
-        return Series(self.indices, None, function(self.stacked))
 
 
 def variable(value: jax.Array, index: Index) -> Series:
@@ -147,4 +115,3 @@ def add_up(terms: Sequence[jax.Array]) -> jax.Array:
     for term in terms[1:]:
         total = total + term
     return total
-
