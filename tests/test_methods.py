@@ -84,25 +84,23 @@ def orthogonal(size, seed):
     return jnp.asarray(np.linalg.qr(np.random.default_rng(seed).standard_normal((size, size)))[0])
 
 
-def optimize(optimizer, blocks, model, steps):
-    method = FirstOrder(optimizer)
+@eqx.filter_jit
+def optimize(optimizer, rotation, steps):
+    method, (blocks, model) = FirstOrder(optimizer), matrices(rotation)
 
-    @jax.jit
-    def run(model):
-        def body(carry, _):
-            carry = method.step(blocks, *carry)
-            return carry, carry[1].loss
+    def body(carry, _):
+        carry = method.step(blocks, *carry)
+        return carry, carry[1].loss
 
-        carry, losses = lax.scan(body, (model, method.init(blocks, model)), None, length=steps)
-        return *carry, losses
-
-    return run(model)
+    carry, losses = lax.scan(body, (model, method.init(blocks, model)), None, length=steps)
+    return *carry, losses
 
 
 def test_soap_does_not_know_rotations_of_a_matrix():
-    straight = optimize(soap(0.02), *matrices((jnp.eye(4), jnp.eye(3))), 60)
+    optimizer = soap(0.02)
+    straight = optimize(optimizer, (jnp.eye(4), jnp.eye(3)), 60)
     turns = orthogonal(4, 0), orthogonal(3, 1)
-    turned = optimize(soap(0.02), *matrices(turns), 60)
+    turned = optimize(optimizer, turns, 60)
     np.testing.assert_allclose(turned[2], straight[2], rtol=1e-8)
     np.testing.assert_allclose(turned[0]["matrix"], turns[0] @ straight[0]["matrix"] @ turns[1], rtol=1e-6)
     assert straight[2][-1] < 0.5 * straight[2][0]
@@ -137,8 +135,8 @@ def test_power_iterations_find_the_eigenvectors_and_take_the_squares_along():
     @jax.jit
     def last(noise):
         body = lambda state, noise: (optimizer.update(left @ (noise * sizes) @ right.T, state)[1], None)
-        start: Any = optimizer.init(jnp.zeros((4, 3)))
-        return lax.scan(body, start, noise)[0][0]
+        end: Any = lax.scan(body, optimizer.init(jnp.zeros((4, 3))), noise)[0]
+        return end[0]
 
     state = last(jnp.asarray(rng.choice([-1.0, 1.0], (400, 4, 3))))
     ((rows, columns),) = state.bases
@@ -154,8 +152,9 @@ def test_soap_leaves_long_sides_and_vectors_to_adam():
     state: Any = optimizer.init(dict(long=jnp.zeros((6, 3)), vector=jnp.zeros(3), number=jnp.zeros((), jnp.float32)))
     (rows, columns), *others = state[0].bases
     assert rows is None and columns.shape == (3, 3) and others == [(None, None), (None, None)]
-    updates, state = jax.jit(optimizer.update)(jax.tree.map(jnp.ones_like, state[0].mean), state)
-    updates, state = jax.jit(optimizer.update)(jax.tree.map(jnp.ones_like, state[0].mean), state)
+    update, ones = jax.jit(optimizer.update), jax.tree.map(jnp.ones_like, state[0].mean)
+    _, state = update(ones, state)
+    updates: Any = update(ones, state)[0]
     np.testing.assert_allclose(updates["vector"], -0.1, rtol=1e-6)
     assert updates["number"].dtype == jnp.float32
 

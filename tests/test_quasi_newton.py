@@ -14,7 +14,7 @@ from jaxsim.optimize import BFGS, LBFGS, SSBFGS, Frozen, Rows, SSBroyden, WolfeS
 
 ROSENBROCK = [Rows(lambda w, s: jnp.stack([10 * (w[1] - w[0] ** 2), 1 - w[0]]), jnp.zeros(1))]
 START = jnp.array([-1.2, 1.0])
-METHODS = [BFGS(), SSBFGS(), SSBroyden(), LBFGS()]
+METHODS = [BFGS(), pytest.param(SSBFGS(), marks=pytest.mark.slow), SSBroyden(), LBFGS()]
 
 
 def quadratic(eigenvalues, key=0):
@@ -22,7 +22,11 @@ def quadratic(eigenvalues, key=0):
     rng = np.random.default_rng(key)
     basis = np.linalg.qr(rng.standard_normal((len(eigenvalues),) * 2))[0]
     matrix = jnp.asarray(np.sqrt(0.5 * np.asarray(eigenvalues))[:, None] * basis)
-    return [Rows(lambda w, s: s @ (w - 1), matrix[None])]
+    return [Rows(to_one, matrix[None])]
+
+
+def to_one(w, sample):
+    return sample @ (w - 1)
 
 
 @eqx.filter_jit
@@ -40,7 +44,7 @@ def run(method, blocks, model, steps):
     return eqx.combine(arrays, rest)[1], *seen
 
 
-@pytest.mark.parametrize("method", METHODS, ids=lambda m: type(m).__name__)
+@pytest.mark.parametrize("method", METHODS, ids=["BFGS", "SSBFGS", "SSBroyden", "LBFGS"])
 def test_rosenbrock_takes_about_as_many_steps_as_scipy_and_the_inverse_stays_positive(method):
     known = scipy.optimize.minimize(scipy.optimize.rosen, START, jac=scipy.optimize.rosen_der, method="BFGS")
     _, losses, states, models = run(method, ROSENBROCK, START, 60)
@@ -66,6 +70,7 @@ def test_an_exact_search_solves_a_quadratic_in_as_many_steps_as_parameters():
     np.testing.assert_allclose(state.memory @ (2 * matrix.T @ matrix), np.eye(5), atol=1e-7)
 
 
+@pytest.mark.slow
 def test_self_scaling_wins_where_curvatures_are_small_and_far_apart():
     blocks = quadratic(np.logspace(-6, 0, 30))
     start = 1 + 10 * np.sign(np.random.default_rng(1).standard_normal(30))
@@ -73,7 +78,7 @@ def test_self_scaling_wins_where_curvatures_are_small_and_far_apart():
     assert losses[SSBroyden][-1] < 1e-3 * losses[BFGS][-1]
 
 
-@pytest.mark.parametrize("method", [BFGS(), LBFGS(3)], ids=lambda m: type(m).__name__)
+@pytest.mark.parametrize("method", [BFGS(), pytest.param(LBFGS(3), marks=pytest.mark.slow)], ids=["BFGS", "LBFGS"])
 def test_a_spoiled_memory_is_given_up(method):
     state = eqx.filter_jit(method.init)(ROSENBROCK, START)
     step = eqx.filter_jit(method.step)
@@ -107,7 +112,7 @@ def test_single_precision():
     assert losses[-1] < 1e-9
 
 
-@pytest.mark.parametrize("method", [SSBroyden(), LBFGS()], ids=lambda m: type(m).__name__)
+@pytest.mark.parametrize("method", [SSBroyden(), pytest.param(LBFGS(), marks=pytest.mark.slow)], ids=["dense", "few"])
 def test_new_samples_make_loss_and_gradient_new_and_keep_the_memory(method):
     model = dict(trained=jnp.array([0.5, 0.1]), fixed=Frozen(jnp.array(2.0)))
     rows = lambda m, s: m["trained"][0] * jnp.sin(m["trained"][1] * s) - m["fixed"].thawed() * jnp.sin(s)
@@ -133,6 +138,7 @@ class Energy(eqx.Module):
         return jnp.sum(jnp.cosh(model) - model)
 
 
+@pytest.mark.slow
 def test_energies_are_lowered():
     _, _, _, models = run(SSBroyden(), [Energy()], jnp.array([2.0, -1.0]), 20)
     np.testing.assert_allclose(models[-1], np.arcsinh(1.0), rtol=1e-9)

@@ -79,7 +79,7 @@ class NeuralTangentKernel(AbstractRule):
 
     def __call__(self, blocks: list[Rows], model: Any, step: jax.Array, key: jax.Array) -> list[Rows]:
         """Blocks with new factors."""
-        require_rows(blocks, "NeuralTangentKernel")
+        require_rows(blocks, "NeuralTangentKernel", "GradientNorm")
         flat, model_of = flattened(model)
 
         def trace(block):
@@ -121,7 +121,7 @@ class RowAttention(AbstractRule):
     def __call__(self, blocks: list[Rows], model: Any, step: jax.Array, key: jax.Array) -> list[Rows]:
         """Blocks with new weights."""
         chosen = range(len(blocks)) if self.blocks is None else self.blocks
-        require_rows([blocks[number] for number in chosen], "RowAttention")
+        require_rows([blocks[number] for number in chosen], "RowAttention", "the field `blocks` to leave it out")
 
         def weighed(block):
             rows = block.values(model)

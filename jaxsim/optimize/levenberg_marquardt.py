@@ -72,7 +72,7 @@ class LevenbergMarquardt(AbstractMethod):
         **Raises:** an equinox run-time error where the loss is not finite, and a `TypeError` where a block has a loss
         but no rows.
         """
-        require_rows(blocks, "LevenbergMarquardt")
+        require_rows(blocks, "LevenbergMarquardt", "FirstOrder, LBFGS or SSBroyden")
         loss = total_loss(blocks, model)
         loss = eqx.error_if(loss, ~jnp.isfinite(loss), "LevenbergMarquardt: the loss is not finite to begin with. "
                             "Check the samples and the model's first parameters.")  # fmt: skip

@@ -88,9 +88,9 @@ def whole_jacobian(blocks: Sequence[Rows], model_of: Callable, flat: jax.Array) 
     return jnp.concatenate([rows for rows, _ in parts]), jnp.concatenate([matrix for _, matrix in parts])
 
 
-def require_rows(blocks: Sequence[Any], method: str) -> None:
-    """**Raises:** a `TypeError` that names the method, where a block has a loss but no rows."""
+def require_rows(blocks: Sequence[Any], name: str, instead: str) -> None:
+    """**Raises:** a `TypeError` that names who asks, and what to use instead, where a block has a loss but no rows."""
     for block in blocks:
         if not isinstance(block, Rows):
-            raise TypeError(f"{method} takes a loss apart into squares of rows, and {type(block).__name__} has none. "
-                            "Train it with FirstOrder, LBFGS or SSBroyden.")  # fmt: skip
+            raise TypeError(f"{name} takes a loss apart into squares of rows, and {type(block).__name__} has none. "
+                            f"Use {instead} for it.")  # fmt: skip
