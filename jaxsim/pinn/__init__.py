@@ -5,8 +5,10 @@ from .causal import Causality, CausalWeights, satisfied
 from .collocation import Residual, collocation
 from .energy import Energy
 from .lagrangian import AlongLabels, Lagrangian, LagrangianResidual, along_labels
+from .linear_start import linear_start
 from .sampling import AbstractSampler, Resample, ResidualAdaptive, RetainResample, Sobol, Uniform
 from .sobol import sobol
+from .tensor_grid import GridRows, UniformAxes, grid_collocation
 from .weak import Patches, WeakResidual, weak
 from .windows import AtTime, Delayed, Trigonometric, Windows, march, trigonometric
 
@@ -19,6 +21,7 @@ __all__ = [
     "Causality",
     "Delayed",
     "Energy",
+    "GridRows",
     "Lagrangian",
     "LagrangianResidual",
     "Patches",
@@ -29,10 +32,13 @@ __all__ = [
     "Sobol",
     "Trigonometric",
     "Uniform",
+    "UniformAxes",
     "WeakResidual",
     "Windows",
     "along_labels",
     "collocation",
+    "grid_collocation",
+    "linear_start",
     "march",
     "satisfied",
     "sobol",

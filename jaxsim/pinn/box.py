@@ -26,7 +26,7 @@ class Box(eqx.Module):
         ```python
         box = Box((0.0, 1.0), (-1.0,), (1.0,))
         points = box.sobol(2048, key)                   # (2048, 2), time first
-        wall = Box((0.0, 1.0), (1.0,), (1.0,))          # an axis of no length: points at x = 1
+        start, wall = box.initial, box.side(0, 1)       # points at t = 0, and points at x = 1
         ```
 
     **Raises:** `ValueError` where an interval ends before it begins, or nothing is left to draw.
@@ -69,6 +69,21 @@ class Box(eqx.Module):
         """Product of the lengths of all intervals, that of time included, but for those of length zero."""
         low, high = self.corners
         return float(np.prod((high - low)[high > low]))
+
+    @property
+    def initial(self) -> "Box":
+        """The box at its first time."""
+        if self.duration is None:
+            raise ValueError("Box: a box without time has no first time.")
+        return Box((self.duration[0],) * 2, self.lower, self.upper)
+
+    def side(self, axis: int, end: int) -> "Box":
+        """One side of the box at all times: an axis of space at its lower (`end=0`) or upper (`end=1`) end."""
+        if not 0 <= axis < len(self.lower) or end not in (0, 1):
+            raise ValueError(f"Box: a side is an axis below {len(self.lower)} and an end, 0 or 1; got {axis}, {end}.")
+        ends = [list(self.lower), list(self.upper)]
+        ends[1 - end][axis] = ends[end][axis]
+        return Box(self.duration, *ends)
 
     def place(self, unit: jax.Array) -> jax.Array:
         """Points of the unit cube, shape `(n, size)`, moved into the box."""

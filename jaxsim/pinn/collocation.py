@@ -28,8 +28,8 @@ class Residual(eqx.Module):
     field: Callable[[Any], Callable] | None = None
     stationary: bool = eqx.field(static=True, default=False)
 
-    def __call__(self, model: Any, point: jax.Array) -> jax.Array:
-        """The residual, of the shape of the components."""
+    def __call__(self, model: Any, point: jax.Array | tuple) -> jax.Array:
+        """The residual at a point, an array or a tuple of numbers; of the shape of the components."""
         equation = equation_of(self.equation, model)
         u, coordinates = field_at(model, self.field, point, self.stationary)
         return residual(equation, u)(*coordinates)
@@ -71,7 +71,7 @@ def equation_of(equation: Equation | Callable[[Any], Equation], model: Any) -> E
     return found
 
 
-def field_at(model: Any, field: Callable[[Any], Callable] | None, point: jax.Array,
+def field_at(model: Any, field: Callable[[Any], Callable] | None, point: jax.Array | tuple,
              stationary: bool) -> tuple[Field, tuple]:  # fmt: skip
     """The field of a model, which knows its dimension and components, and the time and place of a point."""
     function = model if field is None else field(model)
@@ -82,7 +82,7 @@ def field_at(model: Any, field: Callable[[Any], Callable] | None, point: jax.Arr
         )
     coordinates = tuple(point)
     if stationary:
-        function, coordinates = Steady(function), (jnp.zeros((), point.dtype), *coordinates)
+        function, coordinates = Steady(function), (jnp.zeros_like(coordinates[0]), *coordinates)
     shape = Callables.output(Function(function), *coordinates).shape
     return Function(function, len(coordinates) - 1, shape), coordinates
 
