@@ -11,6 +11,7 @@ import scipy.optimize
 from jax import lax
 
 from jaxsim.optimize import BFGS, LBFGS, SSBFGS, Frozen, Rows, SSBroyden, WolfeSearch
+from jaxsim.optimize.lbfgs import Pairs
 
 ROSENBROCK = [Rows(lambda w, s: jnp.stack([10 * (w[1] - w[0] ** 2), 1 - w[0]]), jnp.zeros(1))]
 START = jnp.array([-1.2, 1.0])
@@ -97,12 +98,16 @@ def test_a_step_that_finds_nothing_changes_nothing_but_the_memory():
 
 def test_few_pairs_act_as_the_product_of_their_updates():
     method = LBFGS(memory=3)
-    state, *_ = run(method, quadratic(np.logspace(0, 1, 6)), jnp.zeros(6), 5)
-    inverse = state.memory.scale * np.eye(6)
-    for s, y, rho in zip(*map(np.asarray, (state.memory.changes, state.memory.differences, state.memory.inverses))):
+    changes = np.random.default_rng(0).standard_normal((3, 6))
+    differences = changes @ np.diag(np.arange(1.0, 7.0))
+    inverses = 1 / np.sum(changes * differences, 1)
+    inverse = 0.3 * np.eye(6)
+    for s, y, rho in zip(changes, differences, inverses, strict=True):
         left = np.eye(6) - rho * np.outer(s, y)
         inverse = left @ inverse @ left.T + rho * np.outer(s, s)
-    np.testing.assert_allclose(jax.vmap(lambda v: method.times(state.memory, v))(np.eye(6)), inverse, atol=1e-12)
+    pairs = Pairs(*map(jnp.asarray, (changes, differences, inverses, 0.3)))
+    found = jax.jit(jax.vmap(method.times, (None, 0)))(pairs, jnp.eye(6))
+    np.testing.assert_allclose(found, inverse, atol=1e-12)
 
 
 def test_single_precision():
