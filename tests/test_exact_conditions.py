@@ -111,6 +111,8 @@ def test_interpolation_has_the_least_degree():
     assert abs(line(0.0, 1.5) - 3.0) < 1e-14
     flux = OnBox(lambda t, x: 0.0 * x, (1.0,), (3.0,), ((js.Dirichlet(2.0), js.Neumann(-1.0)),))
     assert abs(flux(0.0, 1.5) - 1.5) < 1e-14
+    pair = OnBox(Waves(2, (2,)), 0.0, 1.0, js.Dirichlet(jnp.array([1.0, 2.0])))  # a value for each component
+    np.testing.assert_allclose(eqx.filter_jit(pair)(0.3, 1.0), [1.0, 2.0], rtol=0, atol=1e-14)
 
 
 ROUND = Smooth(lambda x, y: 1 - x**2 - y**2)
