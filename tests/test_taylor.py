@@ -119,6 +119,21 @@ def test_a_custom_reverse_rule_is_not_passed_over():
         taylor(lambda t, x: twice(x), POINT, [(0, 1)])
 
 
+def test_checkpoints_stay():
+    wave = lambda w: jax.checkpoint(lambda t, x: jnp.sin(w * x * t))
+    slope = jax.grad(lambda w: taylor(wave(w), POINT, [(0, 1)]).derivative((0, 1)))
+    jaxpr = str(jax.make_jaxpr(slope)(1.5))
+    assert "remat" in jaxpr or "checkpoint" in jaxpr
+    np.testing.assert_allclose(slope(1.5), 0.3 * (np.cos(0.315) - 0.315 * np.sin(0.315)), rtol=1e-13)
+
+
+@pytest.mark.parametrize(("point", "indices", "error"), [((1, 2), [(0, 1)], TypeError), (POINT, [(0,)], ValueError),
+                                                         (POINT, [(-1, 0)], ValueError)])  # fmt: skip
+def test_bad_input_is_refused(point, indices, error):
+    with pytest.raises(error, match="taylor: "):
+        taylor(lambda t, x: t, point, indices)
+
+
 def test_single_precision_stays():
     point = (jnp.float32(0.3), jnp.float32(0.7))
     network = jax.tree.map(lambda a: a.astype(jnp.float32) if eqx.is_inexact_array(a) else a,

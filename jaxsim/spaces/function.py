@@ -13,7 +13,7 @@ from ._expressions import Apply, Derivative, check_axis, shape_of
 
 
 def Function(function: Callable, dimension: int | None = None, components: tuple[int, ...] | None = None) -> Field:
-    """A callable of time and position as a field; derivatives are forward-mode automatic differentiation.
+    """A callable of time and position as a field; derivatives are those of automatic differentiation.
 
     **Arguments:**
 

@@ -22,8 +22,8 @@ def taylor(function: Callable, point: Sequence[jax.Array], indices: Sequence[Ind
     """Derivatives of a function of several coordinates at a point, all in one evaluation.
 
     With $A$ the least set that holds the wanted multi-indices and all smaller ones, a Taylor series with $|A|$
-    coefficients passes through the function. What is linear acts on all of them at once: a dense layer is one matrix
-    product with $|A|$ rows per point, where nested differentiation evaluates the layer anew for every derivative.
+    coefficients passes through the function. What is linear acts on each of them alone: a dense layer is $|A|$ products
+    with its matrix, where nested differentiation evaluates the layer anew for every derivative.
     An operation that has no rule for series (a loop, a function with a derivative of its own) is differentiated by
     nested `jax.jvp`, by itself.
 
@@ -37,8 +37,16 @@ def taylor(function: Callable, point: Sequence[jax.Array], indices: Sequence[Ind
 
     **Returns:** a `Series`; `series.derivative(a)` is $\\partial^a u$, of the shape of the value.
 
+    **Raises:** `TypeError` for coordinates that are not floating-point numbers, `ValueError` for multi-indices that do
+    not have one order per coordinate.
+
     Reference: Griewank and Walther, Evaluating Derivatives (2nd edition, 2008), chapter 13.
     """
+    point = [jnp.asarray(x) for x in point]
+    if not all(jnp.issubdtype(x.dtype, jnp.floating) for x in point):
+        raise TypeError(f"taylor: coordinates are floating-point numbers, got {[str(x.dtype) for x in point]}.")
+    if not indices or any(len(a) != len(point) or any(n < 0 for n in a) for a in indices):
+        raise ValueError(f"taylor: a multi-index has one order for each of {len(point)} coordinates, got {indices}.")
     kept = closure(frozenset(indices))
     axes = [unit(i, len(point)) for i in range(len(point))]
     return propagate(function, [variable(x, a) if a in kept else x for x, a in zip(point, axes)], kept)
@@ -76,13 +84,28 @@ def _apply(equation, operands: list, kept) -> list:
     if name in CALLS:
         inner = params[CALLS[name]]
         consts, inner = (inner.consts, inner.jaxpr) if isinstance(inner, ClosedJaxpr) else ((), inner)
-        return _interpret(inner, consts, operands, kept)
+        run = functools.partial(_interpret, inner, consts, kept=kept)
+        return _rematerialized(run, operands, params) if "prevent_cse" in params else run(operands)
     if name == "stop_gradient" or not any(jnp.issubdtype(v.aval.dtype, jnp.inexact) for v in equation.outvars):
         return bind(*map(_value, operands))  # whole numbers and truth values have no derivative
     result = _by_rule(equation, operands, kept)
     if result is NotImplemented:
         return _nested(bind, operands, kept)
     return result if isinstance(result, list) else [result]
+
+
+def _rematerialized(run: Callable, operands: list, params) -> list:
+    """What `jax.checkpoint` holds, under `jax.checkpoint` again."""
+    kinds: list = []
+
+    def on_arrays(arrays):
+        results = run([Series(u.indices, a) if isinstance(u, Series) else a for u, a in zip(operands, arrays)])
+        kinds[:] = [r.indices if isinstance(r, Series) else None for r in results]
+        return [r.parts if isinstance(r, Series) else r for r in results]
+
+    arrays = [u.parts if isinstance(u, Series) else u for u in operands]
+    results = jax.checkpoint(on_arrays, prevent_cse=params["prevent_cse"], policy=params["policy"])(arrays)
+    return [r if kind is None else Series(kind, r) for kind, r in zip(kinds, results)]
 
 
 def _by_rule(equation, operands, kept) -> Any:
