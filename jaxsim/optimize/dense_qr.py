@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from .linearization import AbstractLinearization, AbstractSystem, whole_jacobian
+from .product import product
 from .rows import Rows
 
 
@@ -56,7 +57,7 @@ class DenseQR(AbstractSystem):
         rows, matrix = whole_jacobian(blocks, model_of, flat)
         both = triangular(jnp.column_stack([matrix, rows]))
         diagonal = jnp.sum(matrix**2, 0)
-        return TriangularLinearization(both[:, :-1], both[:, -1], diagonal, matrix.T @ rows, rows @ rows)
+        return TriangularLinearization(both[:, :-1], both[:, -1], diagonal, product(matrix.T, rows), rows @ rows)
 
 
 def triangular(matrix: jax.Array) -> jax.Array:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from .chunks import sum_over_chunks
 from .linearization import AbstractLinearization, AbstractSystem, jacobian
+from .product import product
 from .rows import Rows
 
 
@@ -60,7 +61,7 @@ class NormalEquations(AbstractSystem):
         def of(block):
             def chunk(samples, scales):
                 rows, matrix = jacobian(block, model_of, flat, samples, scales)
-                return _upper_products(matrix), matrix.T @ rows, rows @ rows
+                return _upper_products(matrix), product(matrix.T, rows), rows @ rows
 
             return sum_over_chunks(chunk, (block.samples, block.scales(flat.dtype)), self.chunk)
 
@@ -73,7 +74,7 @@ class NormalEquations(AbstractSystem):
 def _upper_products(matrix) -> list[list[jax.Array]]:
     """Blocks of A^T A on the diagonal and right of it, row by row."""
     groups = jnp.array_split(matrix, min(4, 1 + matrix.shape[1] // 128), axis=1)
-    return [[group.T @ other for other in groups[i:]] for i, group in enumerate(groups)]
+    return [[product(group.T, other) for other in groups[i:]] for i, group in enumerate(groups)]
 
 
 def _symmetric(upper: list[list[jax.Array]]) -> jax.Array:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from .line_search import WolfeSearch
 from .method import AbstractMethod
 from .problem import finite_loss, flattened, vector_loss
+from .product import product
 from .rows import Rows
 
 
@@ -127,7 +128,7 @@ class AbstractDense(AbstractQuasiNewton):
 
     def times(self, memory: jax.Array, vector: jax.Array) -> jax.Array:
         """$H v$."""
-        return memory @ vector
+        return product(memory, vector)
 
     def learn(self, memory: jax.Array, step: Step) -> jax.Array:
         """$H$ after a step; as it was where the curvature condition fails."""
@@ -135,7 +136,7 @@ class AbstractDense(AbstractQuasiNewton):
         fresh = self.start(s)
         known = jnp.where(step.lost, fresh, memory)
         # A choice between vectors first: the choice between matrices then happens within one pass over H.
-        image = jnp.where(step.lost, y, memory @ y)
+        image = jnp.where(step.lost, y, product(memory, y))
         both, bent = y @ s, y @ image
         tau, phi = self.scaling(-step.length * (s @ step.before) / both, bent / both, s.size)
         v = s / both - image / bent

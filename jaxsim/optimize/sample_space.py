@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from .linearization import AbstractLinearization, AbstractSystem, whole_jacobian
+from .product import product
 from .rows import Rows
 
 
@@ -36,7 +37,7 @@ class SampleLinearization(AbstractLinearization):
     def solve_for(self, damping: jax.Array, rows: jax.Array, gradient: jax.Array) -> jax.Array:
         """The same with other rows."""
         matrix = self.matrix + damping * jnp.eye(len(self.matrix), dtype=self.matrix.dtype)
-        return -self.jacobian.T @ jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(matrix), rows)
+        return -product(self.jacobian.T, jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(matrix), rows))
 
 
 class SampleSpace(AbstractSystem):
@@ -53,4 +54,4 @@ class SampleSpace(AbstractSystem):
                   ) -> SampleLinearization:  # fmt: skip
         """The problem near some parameters, with the Jacobian of all rows."""
         rows, matrix = whole_jacobian(blocks, model_of, flat)
-        return SampleLinearization(rows, matrix, matrix @ matrix.T, matrix.T @ rows, rows @ rows)
+        return SampleLinearization(rows, matrix, product(matrix, matrix.T), product(matrix.T, rows), rows @ rows)

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
+from .product import product
+
 
 class SOAPState(NamedTuple):
     """What SOAP remembers.
@@ -98,25 +100,21 @@ def _scale_by_soap(b1, b2, epsilon, frequency, largest) -> optax.GradientTransfo
     return optax.GradientTransformation(init, update)
 
 
-# Every product here keeps all digits: a basis that is orthogonal to three digits only (TF32) is no basis.
-_product = partial(jnp.matmul, precision=lax.Precision.HIGHEST)
-
-
 def _covariances(leaf, largest) -> tuple[Any, Any]:
     """Those of rows and columns; `None` for a side that has no basis."""
     if leaf.ndim != 2:
         return None, None
     rows, columns = leaf.shape
-    return (_product(leaf, leaf.T) if rows <= largest else None, _product(leaf.T, leaf) if columns <= largest else None)
+    return (product(leaf, leaf.T) if rows <= largest else None, product(leaf.T, leaf) if columns <= largest else None)
 
 
 def _turn(leaf, pair, back: bool = False) -> jax.Array:
     """A leaf in its eigenbasis, or back from there."""
     left, right = pair
     if left is not None:
-        leaf = _product(left if back else left.T, leaf)
+        leaf = product(left if back else left.T, leaf)
     if right is not None:
-        leaf = _product(leaf, right.T if back else right)
+        leaf = product(leaf, right.T if back else right)
     return leaf
 
 
@@ -129,7 +127,7 @@ def _turned_bases(covariances, bases, squares) -> tuple[list, list]:
             if basis is None:
                 new.append(None)
                 continue
-            image = _product(covariance, basis)
+            image = product(covariance, basis)
             order = jnp.argsort(-jnp.sum(basis * image, 0))
             new.append(jnp.linalg.qr(image[:, order])[0])
             square = jnp.take(square, order, axis=side)
