@@ -41,7 +41,7 @@ def linearized(system, blocks, model_of, flat, dampings):
     return linear, linear.diagonal, changes, jax.vmap(linear.predicted)(dampings, changes)
 
 
-@pytest.mark.parametrize("system", [NormalEquations(4), NormalEquations(15), SampleSpace(), DenseQR()])
+@pytest.mark.parametrize("system", [NormalEquations(4), SampleSpace(), DenseQR()])
 def test_every_system_knows_all_rows_and_takes_the_damped_step(system):
     flat, blocks, damping = jnp.array([1.2, 0.7]), problem(), 0.3
     rows = jax.jit(lambda flat: jnp.concatenate([b.scales(flat.dtype) * b.values(of_vector(flat)) for b in blocks]))

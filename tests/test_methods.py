@@ -28,8 +28,7 @@ def needs_loss(factor):
 
 
 TRANSFORMATIONS = {
-    "adam": optax.adam(optax.cosine_decay_schedule(0.1, 10)),
-    "chain": optax.chain(optax.clip_by_global_norm(0.3), optax.sgd(0.2, 0.9)),
+    "chain": optax.chain(optax.clip_by_global_norm(0.3), optax.adam(optax.cosine_decay_schedule(0.1, 10))),
     "loss": needs_loss(0.01),
 }
 

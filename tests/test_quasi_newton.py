@@ -110,6 +110,7 @@ def test_few_pairs_act_as_the_product_of_their_updates():
     np.testing.assert_allclose(found, inverse, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_single_precision():
     blocks = [Rows(ROSENBROCK[0].function, jnp.zeros(1, jnp.float32))]
     state, losses, _, models = run(SSBroyden(), blocks, START.astype(jnp.float32), 60)
