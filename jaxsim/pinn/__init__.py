@@ -4,8 +4,10 @@ from .box import Box
 from .causal import Causality, CausalWeights, satisfied
 from .collocation import Residual, collocation
 from .energy import Energy
+from .horizon import Horizon
 from .lagrangian import AlongLabels, Lagrangian, LagrangianResidual, along_labels
 from .linear_start import linear_start
+from .pseudo_time import PseudoTimeResidual, PseudoTimeStep, pseudo_time
 from .sampling import AbstractSampler, Resample, ResidualAdaptive, RetainResample, Sobol, Uniform
 from .sobol import sobol
 from .tensor_grid import GridRows, UniformAxes, grid_collocation
@@ -22,9 +24,12 @@ __all__ = [
     "Delayed",
     "Energy",
     "GridRows",
+    "Horizon",
     "Lagrangian",
     "LagrangianResidual",
     "Patches",
+    "PseudoTimeResidual",
+    "PseudoTimeStep",
     "Resample",
     "Residual",
     "ResidualAdaptive",
@@ -40,6 +45,7 @@ __all__ = [
     "grid_collocation",
     "linear_start",
     "march",
+    "pseudo_time",
     "satisfied",
     "sobol",
     "trigonometric",
