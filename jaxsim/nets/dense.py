@@ -36,11 +36,9 @@ class AbstractDense(eqx.Module):
     def replaced(self, matrix: jax.Array, bias: jax.Array) -> "AbstractDense":
         """The layer with another matrix and bias."""
 
+    @abc.abstractmethod
     def __call__(self, x: jax.Array) -> jax.Array:
         """Shape `(in_size,)` to `(out_size,)`."""
-        matrix = self.matrix
-        check_input(self, x, matrix.shape[1])
-        return multiply(matrix, x) + self.bias
 
 
 class Dense(AbstractDense):
@@ -73,6 +71,10 @@ class Dense(AbstractDense):
         draw = glorot if initializer is None else initializer
         self.weight = draw(key, (out_size, in_size), floating(dtype))
         self.bias = jnp.zeros(out_size, floating(dtype))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        check_input(self, x, self.weight.shape[1])
+        return multiply(self.weight, x) + self.bias
 
     @property
     def matrix(self) -> jax.Array:
@@ -113,6 +115,10 @@ class FactorizedDense(AbstractDense):
         self.logarithm = mean + deviation * draws
         self.direction = plain.weight * jnp.exp(-self.logarithm)[:, None]
         self.bias = plain.bias
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        check_input(self, x, self.direction.shape[1])
+        return jnp.exp(self.logarithm) * multiply(self.direction, x) + self.bias
 
     @property
     def matrix(self) -> jax.Array:
