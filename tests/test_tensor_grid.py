@@ -4,12 +4,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from jax.extend.core import jaxprs_in_params
 
 import jaxsim as js
 from jaxsim.nets import MLP, Gaussians, Separable
-from jaxsim.optimize import LevenbergMarquardt, Rows
+from jaxsim.optimize import FirstOrder, LevenbergMarquardt, Rows, train
 from jaxsim.pinn import Box, Resample, UniformAxes, collocation, grid_collocation, linear_start
 
 BOX = Box((0.0, 1.0), (-1.0, 0.0), (1.0, 2.0))
@@ -77,6 +78,29 @@ def test_axes_are_taken_anew_and_bad_input_is_refused(net):
         UniformAxes(BOX).draw((2, 3), KEY)
     with pytest.raises(TypeError, match="takes blocks of grid_collocation"):
         UniformAxes(BOX)(Rows(lambda m, s: s, jnp.zeros((3, 3))), net, KEY)
+
+
+class Clamped(eqx.Module):
+    """A separable network that vanishes on the sides of the unit square."""
+
+    net: Separable
+
+    def __call__(self, x, y):
+        return x * (1 - x) * y * (1 - y) * self.net(x, y)
+
+
+@pytest.mark.slow
+def test_poisson_is_solved_on_grids():
+    exact = lambda x, y: jnp.sin(jnp.pi * x) * jnp.sin(2 * jnp.pi * y)
+    equation = js.equations.Poisson(lambda x, y: 5 * jnp.pi**2 * exact(x, y))
+    axes = UniformAxes(Box(None, (0.0, 0.0), (1.0, 1.0)))
+    block = grid_collocation(equation, axes.draw((16, 16), KEY), stationary=True)
+    model = Clamped(Separable(2, "scalar", 3, 16, 2, key=KEY))
+    method = FirstOrder(optax.adam(optax.cosine_decay_schedule(5e-3, 1500)))
+    found = train([block], model, method, 1500, rules=[Resample(axes, every=50)], key=KEY, every=500).model
+    points = np.random.default_rng(0).uniform(0, 1, (2, 200))
+    error = jax.vmap(found)(*points) - jax.vmap(exact)(*points)
+    assert np.sqrt(np.mean(error**2)) < 5e-3 * 0.5
 
 
 def test_sides_of_a_box():

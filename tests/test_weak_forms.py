@@ -4,12 +4,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import jaxsim as js
 from jaxsim.nets import MLP
-from jaxsim.optimize import LevenbergMarquardt
-from jaxsim.pinn import Box, Energy, Patches, collocation, weak
+from jaxsim.optimize import LBFGS, FirstOrder, LevenbergMarquardt, train
+from jaxsim.pinn import Box, Energy, Patches, Resample, Sobol, collocation, weak
 
 POINTS = np.random.default_rng(0).uniform(0.1, 0.9, (3, 3))
 PLANE = Box(None, (0.0, 0.0), (1.0, 1.0))
@@ -178,6 +179,40 @@ def test_an_energy_has_no_rows_and_says_so():
         Energy(dirichlet, jnp.zeros(5), 1.0).settled()
     with pytest.raises(ValueError, match="scalar field"):
         jax.eval_shape(lambda: Energy(js.grad, jnp.zeros((5, 1)), 1.0).values(lambda x: x**2))
+
+
+def test_an_energy_is_trained():
+    points, weights = Box(None, 0.0, 1.0).quadrature(12)
+    energy = Energy(dirichlet, points, weights, field=lambda model: lambda x: model["size"] * jnp.sin(jnp.pi * x))
+    found = train([energy], {"size": jnp.zeros(())}, FirstOrder(optax.sgd(0.1)), 40, every=40)
+    np.testing.assert_allclose(found.model["size"], 1, atol=1e-6)
+    np.testing.assert_allclose(found.losses[-1], -(jnp.pi**2) / 4, rtol=1e-10)
+
+
+class Clamped(eqx.Module):
+    """A network that vanishes at both ends of (0, 1)."""
+
+    network: MLP
+
+    def __call__(self, x):
+        return x * (1 - x) * self.network(2 * x[None] - 1)
+
+
+@pytest.mark.slow
+def test_problems_are_solved_in_weak_form_and_by_their_energy():
+    varied = lambda x: 1 + 0.5 * x
+    source = lambda x: varied(x) * jnp.pi**2 * jnp.sin(jnp.pi * x) - 0.5 * jnp.pi * jnp.cos(jnp.pi * x)
+    x = np.linspace(0, 1, 50)
+    error = lambda model: np.max(np.abs(jax.vmap(model)(x) - np.sin(np.pi * x)))
+    box, model = Box(None, 0.0, 1.0), Clamped(MLP(1, "scalar", 8, 2, key=jax.random.key(0)))
+    tests = Patches(box.shrunk(0.1).sobol(64, jax.random.key(1)), 0.1)
+    block = weak(js.equations.Poisson(source, varied), tests, stationary=True)
+    rules = [Resample(Sobol(box.shrunk(0.1)), every=20)]
+    key = jax.random.key(2)
+    assert error(train([block], model, LevenbergMarquardt(), 60, rules=rules, key=key).model) < 1e-5
+    points, weights = box.quadrature(40)
+    found = train([Energy(dirichlet, points, weights)], model, LBFGS(), 300)
+    assert error(found.model) < 1e-3 and abs(found.losses[-1] + np.pi**2 / 4) < 1e-5
 
 
 def test_quadrature_of_a_box():
