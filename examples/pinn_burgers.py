@@ -66,7 +66,7 @@ def main(arguments=None) -> float:
     parser.add_argument("--points", type=int, default=2048)
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("."), help="folder of the picture")
+    parser.add_argument("--out", type=Path, default=Path("out"), help="folder of the picture")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     jax.config.update("jax_enable_x64", True)  # least squares need their digits

@@ -7,12 +7,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.flatten_util import ravel_pytree
 
 from .linearization import AbstractSystem, require_rows, scaled_rows
 from .method import AbstractMethod
 from .normal_equations import NormalEquations
-from .parameters import combine, partition
+from .problem import finite_loss, flattened
 from .rows import Rows, total_loss
 
 
@@ -73,19 +72,13 @@ class LevenbergMarquardt(AbstractMethod):
         but no rows.
         """
         require_rows(blocks, "LevenbergMarquardt", "FirstOrder, LBFGS or SSBroyden")
-        loss = total_loss(blocks, model)
-        loss = eqx.error_if(loss, ~jnp.isfinite(loss), "LevenbergMarquardt: the loss is not finite to begin with. "
-                            "Check the samples and the model's first parameters.")  # fmt: skip
+        loss = finite_loss(blocks, model, "LevenbergMarquardt")
         return LevenbergMarquardtState(jnp.full_like(loss, -1), loss, jnp.zeros_like(loss))
 
     def step(self, blocks: Sequence[Rows], model: Any, state: LevenbergMarquardtState
              ) -> tuple[Any, LevenbergMarquardtState]:  # fmt: skip
         """One step. A model that no trial improves is returned as it is, with a larger damping."""
-        parameters, static = partition(model)
-        flat, unravel = ravel_pytree(parameters)
-        if jnp.iscomplexobj(flat):
-            raise TypeError("LevenbergMarquardt: parameters must be real.")
-        whole = lambda flat: combine(unravel(flat), static)
+        flat, whole = flattened(model)
         problem = self.system.linearize(blocks, whole, flat)
         scale = jnp.mean(problem.diagonal)
         center = jnp.where(state.damping < 0, self.damping * scale, state.damping)

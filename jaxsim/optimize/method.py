@@ -12,8 +12,8 @@ from .rows import Rows
 class AbstractMethod(eqx.Module):
     """A way to lower a loss made of blocks, by pure steps.
 
-    Its state has an attribute `loss`, of the model that the last step returned. Parameters are those that
-    `partition` finds.
+    Its state has an attribute `loss`, of the model that the last step returned or, with `FirstOrder`, began with.
+    Parameters are those that `partition` finds.
     """
 
     @abc.abstractmethod

@@ -152,6 +152,7 @@ def _init(method, blocks, model):
 def _advance(run: _Run, method, rules, start, key, count: int):
     arrays, rest = eqx.partition(run, eqx.is_array)
 
+    @jax.default_matmul_precision("highest")  # residuals do not survive the short numbers of tensor cores
     def body(arrays, step):
         run = eqx.combine(arrays, rest)
         run = _ruled(run, method, rules, step, jax.random.fold_in(key, step))
