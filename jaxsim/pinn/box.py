@@ -105,7 +105,7 @@ class Box(eqx.Module):
         orders, within = jax.random.split(key)
         slices = jax.vmap(lambda k: jax.random.permutation(k, count), out_axes=1)(jax.random.split(orders, self.size))
         inside = jax.random.uniform(within, (count, self.size), dtype)
-        return self.place(jnp.minimum((slices + inside) / count, 1))
+        return self.place(jnp.minimum((slices.astype(dtype) + inside) / count, 1))
 
     def quadrature(self, nodes: Any) -> tuple[np.ndarray, np.ndarray]:
         """Points and weights of Gauss-Legendre rules along every interval.

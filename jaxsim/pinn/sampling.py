@@ -90,7 +90,7 @@ class ResidualAdaptive(AbstractSampler):
         """What probabilities of candidates are proportional to, shape `(n,)`; of mean $1 + c$."""
         powers = sizes(block, model, pool) ** self.power
         finite = jnp.isfinite(powers)
-        mean = jnp.sum(jnp.where(finite, powers, 0)) / jnp.maximum(jnp.sum(finite), 1)
+        mean = jnp.sum(jnp.where(finite, powers, 0)) / jnp.maximum(jnp.sum(finite.astype(powers.dtype)), 1)
         return jnp.where(mean > 0, powers / jnp.where(mean > 0, mean, 1), 1) + self.floor
 
 
