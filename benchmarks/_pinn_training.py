@@ -21,10 +21,12 @@ def perceptron(key, lower, upper, periodic, duration, *, width: int, depth: int,
 def windowed(equation, initial: Callable, box: tuple[float, float], edges: Sequence[float], key, *, width: int,
              depth: int, points: int, steps: int, harmonics: int = 1, waves: int = 64, every: int = 20,
              method: optimize.AbstractMethod | None = None, target: float | None = None,
-             rules: Sequence[optimize.AbstractRule] = (), out: Any = "scalar") -> Callable:  # fmt: skip
+             rules: Sequence[optimize.AbstractRule] = (), out: Any = "scalar", ramp: Callable | None = None
+             ) -> Callable:  # fmt: skip
     """A one-dimensional periodic problem in windows of equal length, each from the trigonometric end of the last.
 
-    Points lie in the time since the window's start, so that equations must not depend on time.
+    Points lie in the time since the window's start, so that equations must not depend on time. A `ramp` that is one at
+    the end of a window scales what the network has to learn.
     """
     method = optimize.LevenbergMarquardt() if method is None else method
     length, lower, upper = edges[1] - edges[0], box[:1], box[1:]
@@ -36,7 +38,7 @@ def windowed(equation, initial: Callable, box: tuple[float, float], edges: Seque
 
     def solve(t0, t1, start, previous):
         now = network if previous is None else previous.function.network
-        field = FromInitial(now, pinn.trigonometric(start, lower, upper, waves))
+        field = FromInitial(now, pinn.trigonometric(start, lower, upper, waves), ramp=ramp)
         done = optimize.train(rows, field, method, steps, every=every, target=target, rules=rules,
                               key=jax.random.fold_in(key, round(t0 / length)))  # fmt: skip
         return pinn.Delayed(done.model, jnp.asarray(t0))
