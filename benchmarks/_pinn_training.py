@@ -18,6 +18,11 @@ def perceptron(key, lower, upper, periodic, duration, *, width: int, depth: int,
     return Embedded(network, duration, lower, upper, periodic, harmonics)
 
 
+def strong(array):
+    """The same array with a type of its own, so that all windows share one compiled program."""
+    return jnp.asarray(array, array.dtype)
+
+
 def windowed(equation, initial: Callable, box: tuple[float, float], edges: Sequence[float], key, *, width: int,
              depth: int, points: int, steps: int, harmonics: int = 1, waves: int = 64, every: int = 20,
              method: optimize.AbstractMethod | None = None, target: float | None = None,
@@ -38,7 +43,8 @@ def windowed(equation, initial: Callable, box: tuple[float, float], edges: Seque
 
     def solve(t0, t1, start, previous):
         now = network if previous is None else previous.function.network
-        field = FromInitial(now, pinn.trigonometric(start, lower, upper, waves), ramp=ramp)
+        known = jax.tree.map(strong, pinn.trigonometric(start, lower, upper, waves))
+        field = FromInitial(now, known, ramp=ramp)
         done = optimize.train(rows, field, method, steps, every=every, target=target, rules=rules,
                               key=jax.random.fold_in(key, round(t0 / length)))  # fmt: skip
         return pinn.Delayed(done.model, jnp.asarray(t0))
