@@ -68,12 +68,17 @@ def main():
         if chosen.record:
             known = json.loads(file.read_text())["cases"] if file.exists() else {}
             known[name] = rounded(found)
-            file.write_text(json.dumps({"benchmark": "pinn", "cases": known}) + "\n")
+            file.write_text(json.dumps(result(chosen, about, known)) + "\n")
         known[name] = rounded(found)
     rows = [[c["title"], c["goal"], c["error"], c["reference error"], c["seconds"], c["classical seconds"]]
             for c in known.values()]  # fmt: skip
     table(["case", "goal", "error", "of the reference", "seconds", "classical solver, s"], rows)
-    print(json.dumps({"benchmark": "pinn", "machine": about, "cases": known}, allow_nan=False))
+    print(json.dumps(result(chosen, about, known), allow_nan=False))
+
+
+def result(chosen, about: dict, cases: dict) -> dict:
+    return {"benchmark": "pinn", "machine": about, "precision": chosen.precision, "repeats": chosen.seeds,
+            "quick": chosen.quick, "cases": cases}  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -220,12 +220,24 @@ def neural_ode_step(result: dict) -> str:
     return "\n\n".join(text)
 
 
+def pinn(result: dict) -> str:
+    rows = [
+        [case["title"], case["goal"], case["error"], f"{shown(min(case['errors']))} to {shown(max(case['errors']))}",
+         case["reference error"] or "exact", case["seconds"], case["processor seconds"], case["classical seconds"]]
+        for case in result["cases"].values()
+    ]  # fmt: skip
+    columns = ["problem", "goal", "relative error", "over seeds", "error of the reference", "s", "s of processor",
+               "classical solver, s"]  # fmt: skip
+    recipes = "\n".join(f"- {case['title']}: {case['recipe']}." for case in result["cases"].values())
+    return markdown(columns, rows) + "\n\n" + recipes
+
+
 def main():
     page = PAGE.read_text()
     for render in (spectral_step, work_precision, gradient, compile, reaction_diffusion, projection_step, cavity,
-                   poisson, neural_ode_step):  # fmt: skip
+                   poisson, neural_ode_step, pinn):  # fmt: skip
         name = render.__name__
-        files = sorted(RESULTS.glob(f"{name}[._]*.json"))
+        files = sorted(f for f in RESULTS.glob("*.json") if re.fullmatch(rf"{name}(_\d+)?\.\w+\.json", f.name))
         results = [json.loads(file.read_text()) for file in files]
         text = "\n\n".join(f"{machine(r)}\n\n{render(r)}" for r in results) or "Not measured yet."
         block = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
