@@ -37,7 +37,7 @@ def of_vector(flat):
 @eqx.filter_jit
 def linearized(system, blocks, model_of, flat, dampings):
     linear = system.linearize(blocks, model_of, flat)
-    changes = jax.vmap(linear.solve)(dampings)
+    changes = jax.vmap(lambda damping: linear.solve(damping)[0])(dampings)
     return linear, linear.diagonal, changes, jax.vmap(linear.predicted)(dampings, changes)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .linearization import AbstractLinearization, AbstractSystem, whole_jacobian
+from .linearization import AbstractLinearization, AbstractSystem, Resolve, whole_jacobian
 from .product import product
 from .rows import Rows
 
@@ -24,21 +24,17 @@ class TriangularLinearization(AbstractLinearization):
     gradient: jax.Array
     loss: jax.Array
 
-    def solve(self, damping: jax.Array) -> jax.Array:
-        """The damped step, from the triangle with $\\sqrt{\\lambda} I$ below it."""
-        size = self.triangle.shape[1]
-        both = self._damped(damping)
-        return -jax.scipy.linalg.solve_triangular(both[:size, :size], both[:size, size])
+    def solve(self, damping: jax.Array) -> tuple[jax.Array, Resolve]:
+        """The damped step, from the triangle with $\\sqrt{\\lambda} I$ below it.
 
-    def solve_for(self, damping: jax.Array, rows: jax.Array, gradient: jax.Array) -> jax.Array:
-        """Other rows are known by their gradient: the triangle is used twice."""
-        size = self.triangle.shape[1]
-        return -jax.scipy.linalg.cho_solve((self._damped(damping)[:size, :size], False), gradient)
-
-    def _damped(self, damping) -> jax.Array:
+        Other rows are known by their gradient, for which the triangle is used twice.
+        """
         size = self.triangle.shape[1]
         below = jnp.sqrt(damping) * jnp.eye(size, size + 1, dtype=self.triangle.dtype)
-        return triangular(jnp.concatenate([jnp.column_stack([self.triangle, self.right]), below]))
+        both = triangular(jnp.concatenate([jnp.column_stack([self.triangle, self.right]), below]))
+        triangle = both[:size, :size]
+        again = lambda rows, gradient: -jax.scipy.linalg.cho_solve((triangle, False), gradient)
+        return -jax.scipy.linalg.solve_triangular(triangle, both[:size, size]), again
 
 
 class DenseQR(AbstractSystem):

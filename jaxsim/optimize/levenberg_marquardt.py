@@ -80,15 +80,16 @@ class LevenbergMarquardt(AbstractMethod):
         """One step. A model that no trial improves is returned as it is, with a larger damping."""
         flat, whole = flattened(model)
         problem = self.system.linearize(blocks, whole, flat)
+        rows = lambda flat: scaled_rows(blocks, whole(flat), flat.dtype)
         scale = jnp.mean(problem.diagonal)
         center = jnp.where(state.damping < 0, self.damping * scale, state.damping)
         dampings = center * self.ratio ** (jnp.arange(self.trials, dtype=flat.dtype) - (self.trials - 1) // 2)
 
         def attempt(damping):
-            straight = problem.solve(damping)
+            straight, again = problem.solve(damping)
             change = straight
             if self.accelerated:
-                change = straight + _bend(blocks, whole, flat, problem, damping, straight)
+                change = straight + _bend(rows, flat, again, straight)
             loss = total_loss(blocks, whole(flat + change))
             return change, jnp.where(jnp.isfinite(loss), loss, jnp.inf), problem.predicted(damping, straight)
 
@@ -103,12 +104,11 @@ class LevenbergMarquardt(AbstractMethod):
         return whole(flat), LevenbergMarquardtState(damping, jnp.where(better, losses[best], problem.loss), gain)
 
 
-def _bend(blocks, whole, flat, problem, damping, change) -> jax.Array:
+def _bend(rows, flat, again, change) -> jax.Array:
     """Half of the geodesic acceleration along a change, or zero where it is too long to be believed."""
-    rows = lambda flat: scaled_rows(blocks, whole(flat), flat.dtype)
     rate = lambda flat: jax.jvp(rows, (flat,), (change,))[1]
     curvature = jax.jvp(rate, (flat,), (change,))[1]
     _, transposed = jax.vjp(rows, flat)
-    bend = problem.solve_for(damping, curvature, transposed(curvature)[0]) / 2
+    bend = again(curvature, transposed(curvature)[0]) / 2
     believed = jnp.sum(bend**2) <= jnp.sum(change**2) / 4
     return jnp.where(believed, bend, 0)

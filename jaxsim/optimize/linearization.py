@@ -10,6 +10,8 @@ import jax.numpy as jnp
 
 from .rows import Rows
 
+Resolve = Callable[[jax.Array, jax.Array], jax.Array]
+
 
 class AbstractLinearization(eqx.Module):
     """A least-squares problem near `p` parameters, $|r + J d|^2$ for a change $d$ of them.
@@ -24,12 +26,12 @@ class AbstractLinearization(eqx.Module):
     diagonal: eqx.AbstractVar[jax.Array]
 
     @abc.abstractmethod
-    def solve(self, damping: jax.Array) -> jax.Array:
-        """The damped step, $d = -(J^T J + \\lambda I)^{-1} J^T r$; not finite where a factorization fails."""
+    def solve(self, damping: jax.Array) -> tuple[jax.Array, Resolve]:
+        """The damped step, and a way to solve for other rows with the same factorization.
 
-    @abc.abstractmethod
-    def solve_for(self, damping: jax.Array, rows: jax.Array, gradient: jax.Array) -> jax.Array:
-        """$-(J^T J + \\lambda I)^{-1} J^T y$ for other rows `y`, shape `(n,)`, and their `gradient` $J^T y$."""
+        **Returns:** $d = -(J^T J + \\lambda I)^{-1} J^T r$, not finite where the factorization fails; and a function that
+        maps other rows `y`, shape `(n,)`, and their gradient $J^T y$ to what takes the place of $d$.
+        """
 
     def predicted(self, damping: jax.Array, change: jax.Array) -> jax.Array:
         """How much lower $|r + J d|^2$ is than $|r|^2$, for the step `d` that `solve` returns for this damping."""

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from .chunks import sum_over_chunks
-from .linearization import AbstractLinearization, AbstractSystem, jacobian
+from .linearization import AbstractLinearization, AbstractSystem, Resolve, jacobian
 from .product import product
 from .rows import Rows
 
@@ -28,14 +28,12 @@ class NormalLinearization(AbstractLinearization):
         """Of $J^T J$, shape `(p,)`."""
         return jnp.diagonal(self.matrix)
 
-    def solve(self, damping: jax.Array) -> jax.Array:
+    def solve(self, damping: jax.Array) -> tuple[jax.Array, Resolve]:
         """The damped step, by a Cholesky factorization."""
-        return self.solve_for(damping, self.gradient, self.gradient)
-
-    def solve_for(self, damping: jax.Array, rows: jax.Array, gradient: jax.Array) -> jax.Array:
-        """The same with another gradient."""
         matrix = self.matrix + damping * jnp.eye(len(self.matrix), dtype=self.matrix.dtype)
-        return -jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(matrix), gradient)
+        factor = jax.scipy.linalg.cho_factor(matrix)
+        of = lambda gradient: -jax.scipy.linalg.cho_solve(factor, gradient)
+        return of(self.gradient), lambda rows, gradient: of(gradient)
 
 
 class NormalEquations(AbstractSystem):

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .linearization import AbstractLinearization, AbstractSystem, whole_jacobian
+from .linearization import AbstractLinearization, AbstractSystem, Resolve, whole_jacobian
 from .product import product
 from .rows import Rows
 
@@ -30,14 +30,12 @@ class SampleLinearization(AbstractLinearization):
         """Of $J^T J$, shape `(p,)`."""
         return jnp.sum(self.jacobian**2, 0)
 
-    def solve(self, damping: jax.Array) -> jax.Array:
+    def solve(self, damping: jax.Array) -> tuple[jax.Array, Resolve]:
         """The damped step, by a Cholesky factorization."""
-        return self.solve_for(damping, self.rows, self.gradient)
-
-    def solve_for(self, damping: jax.Array, rows: jax.Array, gradient: jax.Array) -> jax.Array:
-        """The same with other rows."""
         matrix = self.matrix + damping * jnp.eye(len(self.matrix), dtype=self.matrix.dtype)
-        return -product(self.jacobian.T, jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(matrix), rows))
+        factor = jax.scipy.linalg.cho_factor(matrix)
+        of = lambda rows: -self.jacobian.T @ jax.scipy.linalg.cho_solve(factor, rows)
+        return of(self.rows), lambda rows, gradient: of(rows)
 
 
 class SampleSpace(AbstractSystem):
