@@ -29,8 +29,8 @@ class AbstractLinearization(eqx.Module):
     def solve(self, damping: jax.Array) -> tuple[jax.Array, Resolve]:
         """The damped step, and a way to solve for other rows with the same factorization.
 
-        **Returns:** $d = -(J^T J + \\lambda I)^{-1} J^T r$, not finite where the factorization fails; and a function that
-        maps other rows `y`, shape `(n,)`, and their gradient $J^T y$ to what takes the place of $d$.
+        **Returns:** $d = -(J^T J + \\lambda I)^{-1} J^T r$, not finite where the factorization fails; and a function
+        that maps other rows `y`, shape `(n,)`, and their gradient $J^T y$ to what takes the place of $d$.
         """
 
     def predicted(self, damping: jax.Array, change: jax.Array) -> jax.Array:

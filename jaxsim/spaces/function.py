@@ -57,6 +57,11 @@ class Callables(Space):
     def lift(self, u: Field, other) -> Field:
         return super().lift(u, other) if isinstance(other, Field) else self.field(other)
 
+    def lacks(self, operator: str, advice: str) -> TypeError:
+        if operator in ("inverse_laplacian", "inverse_helmholtz", "project"):
+            advice += ". What is not local needs an equation for one more unknown, such as NavierStokesPressure's"
+        return TypeError(f"js.Function fields have no `{operator}`: {advice}.")
+
     def values(self, u: Field) -> jax.Array:
         raise self.lacks("values", "call it at a point, or move it to a grid with `js.interpolate(u, space, t)`")
 
