@@ -1,11 +1,10 @@
 """The training loop: many steps in one compiled call."""
 
 import enum
-import math
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -15,6 +14,7 @@ from jax import lax
 
 from .checkpoint import Checkpoint
 from .method import AbstractMethod
+from .progress import Bar
 from .rows import Rows
 from .rules import AbstractRule
 
@@ -104,41 +104,61 @@ def train(blocks: Sequence[Rows], model: Any, method: AbstractMethod, steps: int
         key = jax.random.key(0)
     blocks = [block.settled() for block in blocks]
     run = _Run(blocks, model, _init(method, blocks, model) if state is None else state)
+    advance = lambda run, start, count: _advance(run, method, tuple(rules), jnp.asarray(start), key, count)
+    ending = _Ending(target, None if until is None else eqx.filter_jit(until), patience, every)
     watch = None if monitor is None else eqx.filter_jit(monitor)
-    met = None if until is None else eqx.filter_jit(until)
     file = None if checkpoint is None else Checkpoint(checkpoint)
+    done = _trained(run, advance, steps, ending, watch, file, progress)
+    if done.status is Status.DIVERGED and throw:
+        raise Diverged(f"train: the loss is not finite after step {done.steps}. Take a smaller step size, or work in "
+                       "float64; `throw=False` returns the last finite model.")  # fmt: skip
+    return done
+
+
+class _Ending(NamedTuple):
+    """When to stop before all steps are taken."""
+
+    target: float | None
+    met: Callable | None
+    patience: int | None
+    every: int
+
+    def __call__(self, run: _Run, losses: list[float]) -> Status | None:
+        if self.target is not None and losses[-1] <= self.target:
+            return Status.TARGET
+        if self.met is not None and self.met(run.blocks, run.model):
+            return Status.MET
+        waited = 0 if self.patience is None else self.patience * self.every
+        if 0 < waited < len(losses) and min(losses[-waited:]) > 0.99 * min(losses[:-waited]):
+            return Status.STALLED
+        return None
+
+
+def _trained(run: _Run, advance, steps: int, ending: _Ending, watch, file: Checkpoint | None, progress) -> Training:
+    """Call after call, with what belongs between them."""
     losses: list[float] = []
     seen: list[Any] = []
     if file is not None and file.exists():
         run, losses, seen = file.read(run)
     status = Status.COMPLETED
-    with _bar(progress, steps, len(losses)) as bar:
+    with Bar(progress, steps, len(losses)) as bar:
         while len(losses) < steps:
-            count = min(every, steps - len(losses))
-            after, new = _advance(run, method, tuple(rules), jnp.asarray(len(losses)), key, count)
-            new = np.asarray(new)
+            count = min(ending.every, steps - len(losses))
+            after, new = advance(run, len(losses), count)
             if not np.all(np.isfinite(new)):
                 status = Status.DIVERGED
                 break
             run = after
-            losses.extend(new.tolist())
+            losses.extend(np.asarray(new).tolist())
             if watch is not None:
                 seen.append(jax.tree.map(lambda leaf: np.asarray(leaf).tolist(), watch(run.model)))
             if file is not None:
                 file.write(run, losses, seen)
             bar(count, losses[-1], seen[-1] if seen else None)
-            if target is not None and losses[-1] <= target:
-                status = Status.TARGET
+            reached = ending(run, losses)
+            if reached is not None:
+                status = reached
                 break
-            if met is not None and met(run.blocks, run.model):
-                status = Status.MET
-                break
-            if patience is not None and _stalled(losses, patience * every):
-                status = Status.STALLED
-                break
-    if status is Status.DIVERGED and throw:
-        raise Diverged(f"train: the loss is not finite after step {len(losses)}. Take a smaller step size, or work in "
-                       "float64; `throw=False` returns the last finite model.")  # fmt: skip
     monitored = jax.tree.map(lambda *leaves: np.asarray(leaves), *seen) if seen else None
     return Training(run.model, run.state, run.blocks, np.asarray(losses), monitored, status)
 
@@ -184,37 +204,3 @@ def _where(due, change, run) -> _Run:
     arrays, rest = eqx.partition(run, eqx.is_array)
     change_arrays = lambda arrays: eqx.filter(change(eqx.combine(arrays, rest)), eqx.is_array)
     return eqx.combine(lax.cond(due, change_arrays, lambda arrays: arrays, arrays), rest)
-
-
-def _stalled(losses, steps: int) -> bool:
-    return len(losses) > steps and min(losses[-steps:]) > 0.99 * min(losses[:-steps])
-
-
-class _bar:
-    """A progress bar, or nothing."""
-
-    def __init__(self, shown: bool, total: int, done: int):
-        self.meter = None
-        if shown:
-            try:
-                from tqdm.auto import tqdm
-            except ImportError as error:
-                raise ImportError('train: progress=True needs tqdm: pip install "jaxsim-toolkit[progress]"') from error
-            self.meter = tqdm(total=total, initial=done)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.meter is not None:
-            self.meter.close()
-
-    def __call__(self, count, loss, monitored):
-        if self.meter is not None:
-            self.meter.update(count)
-            self.meter.set_postfix_str(f"loss {loss:.2e}" + ("" if monitored is None else f", {_text(monitored)}"))
-
-
-def _text(monitored) -> str:
-    numbers = [value for value in jax.tree.leaves(monitored) if math.isfinite(value)]
-    return " ".join(f"{value:.2e}" for value in numbers)
