@@ -9,7 +9,7 @@ import pytest
 import jaxsim as js
 from jaxsim.constraints import Embedded, FromInitial
 from jaxsim.nets import MLP
-from jaxsim.optimize import LevenbergMarquardt, Rows, Status, train
+from jaxsim.optimize import LevenbergMarquardt, Rows, Status, partition, train
 from jaxsim.pinn import Box, Causality, CausalWeights, Delayed, collocation, march, satisfied, trigonometric
 
 
@@ -58,7 +58,7 @@ def test_windows_are_checked():
 def test_a_delayed_field_knows_the_time_since_its_start():
     field = Delayed(lambda t, x: t * x, 2.0)
     np.testing.assert_allclose(field(5.0, 2.0), 6.0)
-    assert not jax.tree.leaves(eqx.filter(js.optimize.partition(field)[0], eqx.is_array))
+    assert not jax.tree.leaves(eqx.filter(partition(field)[0], eqx.is_array))
 
 
 def decay(epsilon, model, steps, **options):

@@ -14,7 +14,7 @@ class Chain(eqx.Module):
         ```python
         features = FourierFeatures(2, 64, scale=2.0, key=key1)
         net = Chain(features, MLP(64, "scalar", 64, 3, key=key2))
-        fixed = Chain(js.optimize.Frozen(features), MLP(64, "scalar", 64, 3, key=key2))   # features are not trained
+        fixed = Chain(optimize.Frozen(features), MLP(64, "scalar", 64, 3, key=key2))   # features are not trained
         ```
     """
 

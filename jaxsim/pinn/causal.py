@@ -89,7 +89,7 @@ class Causality(AbstractRule):
         ```python
         for epsilon in (0.1, 1.0, 10.0, 100.0):    # compiled once
             rules = [Causality(CausalWeights(epsilon))]
-            run = js.optimize.train(blocks, run.model, method, 500, rules=rules, until=satisfied)
+            run = optimize.train(blocks, run.model, method, 500, rules=rules, until=satisfied)
         ```
     """
 

@@ -132,7 +132,7 @@ class Resample(AbstractRule):
         box = Box((0.0, 1.0), (-1.0,), (1.0,))
         blocks = [collocation(equation, box.sobol(1024, key))]
         rules = [Resample(ResidualAdaptive(box, candidates=8192), every=500)]
-        js.optimize.train(blocks, model, method, 5000, rules=rules, key=key)
+        optimize.train(blocks, model, method, 5000, rules=rules, key=key)
         ```
     """
 
