@@ -16,8 +16,8 @@ from jaxsim.nets import MLP
 
 from ._pinn_inverse_problems import DURATION, LOWER, TIMES, UPPER, Inverse, Samples, at, sine, solved
 
-WIDTH, DEPTH, POINTS, STEPS = 16, 3, 1024, 40
-WEIGHTS = (1e2, 1e3)  # of squared residuals, in units of one over the variance of the noise, one after the other
+WIDTH, DEPTH, POINTS, STEPS = 16, 3, 1024, 30
+WEIGHTS = (1.0, 100.0)  # of squared residuals, in units of one over the variance of the noise, one after the other
 
 
 class Fit(eqx.Module):
@@ -101,7 +101,7 @@ def _deviation(problem, blocks, model) -> jax.Array:
     # Orthogonal transformations: the normal equations would lose what the samples say next to the residuals.
     linear = optimize.DenseQR().linearize(blocks, whole, flat)
     damping = 1e-12 * jnp.mean(linear.diagonal)
-    covariant = jax.vmap(lambda slope: -linear.solve_for(damping, slope, slope))(slopes)
+    covariant = jax.vmap(lambda slope: -linear.solve(damping)[1](slope, slope))(slopes)
     variance = jnp.sum(slopes * covariant, 1) / blocks[0].count  # the loss is a mean over samples
     return jnp.sqrt(variance).reshape(jnp.shape(problem.answer(model.unknown)))
 
