@@ -8,7 +8,7 @@ import jaxsim as js
 from jaxsim import optimize, pinn
 from jaxsim.constraints import FromInitial
 
-from . import _pinn_allen_cahn
+from . import _pinn_allen_cahn, _pinn_shock
 from ._pinn_case import Case
 from ._pinn_references import exact, periodic
 from ._pinn_training import perceptron, windowed
@@ -61,7 +61,15 @@ CASES = {
         *burgers(0.01, 1024, 2.5e-4, width=20, depth=3, points=2048, steps=120, waves=1),
         "MLP 3x20, 2048 points, 120 steps of Levenberg-Marquardt",
     ),
-    "allen_cahn": Case(
+    "burgers-sharp": Case(
+        "Burgers, viscosity 0.01/pi",
+        burgers(0.01 / np.pi, 8192, 1e-4)[0],
+        lambda key: _pinn_shock.stretched(0.01 / np.pi, sine, key, width=20, depth=4, points=2048, steps=180),
+        "MLP 4x20 with a coordinate that is stretched at the shock, 2048 points gathered there, 180 steps of "
+        "Levenberg-Marquardt",
+        1e-6,
+    ),
+    "allen-cahn": Case(
         "Allen-Cahn",
         lambda: periodic(_pinn_allen_cahn.EQUATION, _pinn_allen_cahn.initial, (-1.0, 1.0), 4096, 2.5e-4,
                          np.linspace(0, 1, 11), 1024),
@@ -76,7 +84,7 @@ CASES = {
         convected,
         "Lagrangian field, two MLPs 2x8, 256 points, 60 steps of Levenberg-Marquardt by QR",
     ),
-    "advection_windows": Case(
+    "advection-windows": Case(
         "Advection, velocity 50, in 20 windows of time",
         convection,
         lambda key: windowed(js.equations.Advection(CONVECTION), jnp.sin, (0.0, 2 * np.pi),
@@ -90,7 +98,7 @@ CASES = {
                     width=20, depth=3, points=1280, steps=30, every=15, harmonics=3, waves=64),
         "10 windows, each with an MLP 3x20 of three harmonics, 1280 points, 30 steps of Levenberg-Marquardt",
     ),
-    "kuramoto_sivashinsky": Case(
+    "kuramoto-sivashinsky": Case(
         "Kuramoto-Sivashinsky, regular, in 10 windows",
         *in_windows(KURAMOTO, lambda x: -5 * jnp.sin(jnp.pi * x), 512, 1e-4, 10,
                     width=20, depth=3, points=1024, steps=60, every=20, harmonics=2, waves=24),
