@@ -54,9 +54,9 @@ def measured(name: str, case, seeds: int) -> dict:
 
 def main():
     chosen = arguments(__doc__.splitlines()[0], precision=64, extend=options)
-    from . import _pinn_evolution, _pinn_steady, _pinn_walls  # after the precision is set
+    from . import _pinn_cavity, _pinn_evolution, _pinn_steady, _pinn_walls  # after the precision is set
 
-    cases = {**_pinn_evolution.CASES, **_pinn_steady.CASES, **_pinn_walls.CASES}
+    cases = {**_pinn_evolution.CASES, **_pinn_steady.CASES, **_pinn_walls.CASES, **_pinn_cavity.CASES}
 
     about = machine()
     heading("Physics-informed networks", about, chosen)
