@@ -3,7 +3,9 @@
 from .balance import GradientNorm, NeuralTangentKernel, RowAttention
 from .dense_qr import DenseQR
 from .first_order import FirstOrder, FirstOrderState
+from .gauss_newton import GaussNewton
 from .lbfgs import LBFGS
+from .least_squares import least_squares
 from .levenberg_marquardt import LevenbergMarquardt, LevenbergMarquardtState
 from .line_search import WolfeSearch
 from .linearization import AbstractLinearization, AbstractSystem
@@ -15,36 +17,42 @@ from .rows import Rows, total_loss
 from .rules import AbstractRule
 from .sample_space import SampleSpace
 from .soap import soap
+from .solved import OnFailure, Solved, SolveStatus
 from .training import Diverged, Status, Training, train
 
 __all__ = [
+    "BFGS",
+    "LBFGS",
+    "SSBFGS",
     "AbstractLinearization",
     "AbstractMethod",
     "AbstractQuasiNewton",
     "AbstractRule",
     "AbstractSystem",
-    "BFGS",
     "DenseQR",
     "Diverged",
     "FirstOrder",
     "FirstOrderState",
     "Frozen",
+    "GaussNewton",
     "GradientNorm",
-    "LBFGS",
     "LevenbergMarquardt",
     "LevenbergMarquardtState",
     "NeuralTangentKernel",
     "NormalEquations",
+    "OnFailure",
     "QuasiNewtonState",
     "RowAttention",
     "Rows",
-    "SSBFGS",
     "SSBroyden",
     "SampleSpace",
+    "SolveStatus",
+    "Solved",
     "Status",
     "Training",
     "WolfeSearch",
     "combine",
+    "least_squares",
     "partition",
     "soap",
     "total_loss",
