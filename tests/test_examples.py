@@ -179,3 +179,14 @@ def test_stable_neural_sde(run):
     assert all(abs(score / best - 1) < 0.08 for score, *_ in results.values())
     stable = [results[name][2] for name in ("Langevin", "linear noise", "geometric")]
     assert max(stable) < 0.2 and results["unconstrained"][2] > max(stable)
+
+
+@pytest.mark.slow
+def test_pinn_burgers(run):
+    assert run("pinn_burgers", "--width", "10", "--points", "256", "--steps", "30") < 0.05
+
+
+@pytest.mark.slow
+def test_pinn_inverse(run):
+    errors, bars = run("pinn_inverse", "--seeds", "2", "--width", "10", "--points", "400", "--noise", "0.02")
+    assert np.all(np.abs(errors) < 4 * bars + 0.03) and np.all(bars < 0.1)
