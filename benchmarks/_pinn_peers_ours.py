@@ -39,6 +39,9 @@ class Recipe:
 
 RECIPES = {
     "same": Recipe("MLP 3x20, 2048 points that follow the residual, hard conditions, SSBroyden"),
+    "harmonics": Recipe(
+        "MLP 3x20 of 3 harmonics, 2048 points that follow the residual, hard conditions, SSBroyden", harmonics=3
+    ),
     "reaction": Recipe(
         "MLP 3x16, 1536 points that follow the residual, flow of the reaction built in, SSBroyden",
         width=16, points=1536, reacted=True,

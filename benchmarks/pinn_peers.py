@@ -19,7 +19,7 @@ import jax  # noqa: E402
 
 from ._common import RESULTS, arguments, finish, heading, machine, rounded, table  # noqa: E402
 
-# For each problem, who solves it by which recipe. The better of a peer's recipes, tried on one seed, is the one here.
+# For each problem, who solves it by which recipe: the best of those tried on seed 0 (`--try`).
 ENTRIES = {
     "burgers sharp": {"jaxsim": "same", "DeepXDE": "hard, fewer points", "jinns": "hard, natural gradient"},
     "allen-cahn": {"jaxsim": "same", "jaxsim, reaction built in": "reaction", "DeepXDE": "hard, fewer points",
@@ -33,7 +33,8 @@ def options(parser):
     parser.add_argument("--seeds", type=int, default=3, help="networks trained for each entry")
     parser.add_argument("--first", type=int, default=0, help="the first seed; those before are kept from the record")
     parser.add_argument("--budget", type=float, default=40.0, help="processor seconds for each network")
-    parser.add_argument("--recipe", action="append", default=[], metavar="WHO=NAME", help="instead of the one chosen")
+    parser.add_argument("--only", action="append", metavar="WHO", help="these entries; all by default")
+    parser.add_argument("--try", dest="recipe", metavar="NAME", help="a recipe instead of the one chosen, on seed 0")
 
 
 def programs() -> dict:
@@ -62,12 +63,6 @@ def trained(program, problem, recipe: str, seed: int, budget: float, reference) 
             "steps": steps}  # fmt: skip
 
 
-def summarized(entry: dict) -> dict:
-    """An entry with the medians of its runs."""
-    runs = entry["runs"]
-    return entry | {key: statistics.median(run[key] for run in runs) for key in ("error", "processor", "seconds")}
-
-
 def kept(file, problems) -> dict:
     """What was recorded before, of these problems."""
     known = json.loads(file.read_text())["cases"] if file.exists() else {}
@@ -75,33 +70,41 @@ def kept(file, problems) -> dict:
 
 
 def measure(chosen, names: list[str], about: dict, data: dict):
-    """All seeds, problem by problem; kept after each network where that is asked for."""
+    """Problem by problem for each seed; kept after each network where that is asked for."""
     from ._pinn_peers_problem import PROBLEMS
 
     solvers, references = programs(), {}
-    other = dict(pair.split("=", 1) for pair in chosen.recipe)
-    for seed in range(chosen.first, 1 if chosen.quick else chosen.seeds):
+    for seed in range(chosen.first, 1 if chosen.quick or chosen.recipe else chosen.seeds):
         for name in names:
             problem = PROBLEMS[name]
-            reference = references.setdefault(name, None) or problem.reference()
-            references[name] = reference
-            case = data["cases"].setdefault(name, {"entries": {}})
+            reference = references[name] = references.get(name) or problem.reference()
+            case = data["cases"].setdefault(name, {"entries": {}, "tried": {}})
             case |= {"title": problem.title, "reference error": reference.error, "classical": reference.seconds}
             for who, recipe in ENTRIES[name].items():
                 program = solvers.get(who.split(",")[0])
-                if program is None:
+                if program is None or who not in (chosen.only or ENTRIES[name]):
                     continue
-                recipe = other.get(who, recipe)
-                words = program.RECIPES[recipe]
-                entry = case["entries"].get(who)
-                if entry is None or entry["recipe"] != getattr(words, "words", words) or seed == 0:
-                    entry = {"recipe": getattr(words, "words", words), "runs": []}
+                recipe = chosen.recipe or recipe
                 run = trained(program, problem, recipe, seed, chosen.budget, reference)
-                entry["runs"] = [r for r in entry["runs"] if r["seed"] != seed] + [run]
-                case["entries"][who] = summarized(entry)
-                print(f"{name}, seed {seed}, {who}: " + ", ".join(f"{k} {v:.3g}" for k, v in run.items()), flush=True)
+                enter(case, who, program.RECIPES[recipe], run)
+                data["repeats"] = max(len(e["runs"]) for case in data["cases"].values() for e in case["entries"].values())
+                print(f"{name}, {who}, {recipe}: " + ", ".join(f"{k} {v:.3g}" for k, v in run.items()), flush=True)
                 if chosen.record:
                     keep(about, chosen, data)
+
+
+def enter(case: dict, who: str, recipe, run: dict):
+    """Add a run to a case. Of several recipes, the one with the least error on seed 0 is kept."""
+    words = getattr(recipe, "words", recipe)
+    tried, entry = case["tried"].setdefault(who, {}), case["entries"].get(who)
+    if run["seed"] == 0:
+        tried[words] = run["error"]
+        if entry is not None and entry["recipe"] != words and run["error"] > tried[entry["recipe"]]:
+            return
+    runs = entry["runs"] if entry is not None and entry["recipe"] == words else []
+    runs = [other for other in runs if other["seed"] != run["seed"]] + [run]
+    medians = {key: statistics.median(r[key] for r in runs) for key in ("error", "processor", "seconds")}
+    case["entries"][who] = {"recipe": words, "runs": runs} | medians
 
 
 def keep(about: dict, chosen, data: dict):
@@ -129,8 +132,8 @@ def main():
         chosen.budget = 6.0
     about, names = machine(), chosen.problem or (["burgers"] if chosen.quick else list(ENTRIES))
     heading("Physics-informed networks beside peers", about, chosen)
-    data = {"peers": versions(), "budget": chosen.budget, "repeats": chosen.seeds, "cases": {}}
-    if chosen.first or chosen.problem:
+    data = {"peers": versions(), "budget": chosen.budget, "cases": {}}
+    if chosen.first or chosen.problem or chosen.only:
         data["cases"] = kept(RESULTS / f"pinn_peers.{about['platform']}.json", ENTRIES)
     measure(chosen, names, about, data)
     rows = []

@@ -232,10 +232,29 @@ def pinn(result: dict) -> str:
     return markdown(columns, rows) + "\n\n" + recipes
 
 
+def pinn_peers(result: dict) -> str:
+    rows, recipes = [], {}
+    for case in result["cases"].values():
+        ours = case["entries"]["jaxsim"]["error"]
+        for who, e in case["entries"].items():
+            spread = f"{shown(min(r['error'] for r in e['runs']))} to {shown(max(r['error'] for r in e['runs']))}"
+            rows.append([f"{case['title']}: {who}", e["error"], spread, e["error"] / ours, e["processor"], e["seconds"],
+                         len(e["runs"]), case["reference error"], case["classical"]])  # fmt: skip
+            recipes.setdefault(f"{who}: {e['recipe']}", []).append(case["title"])
+    columns = ["problem and program", "error, median", "least to largest", "times jaxsim's (goal 10)", "processor s",
+               "s", "seeds", "error of the reference", "classical solver s"]  # fmt: skip
+    words = "\n".join(f"- {recipe} ({'; '.join(titles)})." for recipe, titles in recipes.items())
+    worse = [f"{case['title']}, {who}: {words}, error {shown(error)}" for case in result["cases"].values()
+             for who, tried in case["tried"].items() for words, error in tried.items()
+             if words != case["entries"][who]["recipe"]]  # fmt: skip
+    also = f"\n\nTried on seed 0 and worse: {'; '.join(worse)}." if worse else ""
+    return f"{markdown(columns, rows)}\n\n{words}{also}"
+
+
 def main():
     page = PAGE.read_text()
     for render in (spectral_step, work_precision, gradient, compile, reaction_diffusion, projection_step, cavity,
-                   poisson, neural_ode_step, pinn):  # fmt: skip
+                   poisson, neural_ode_step, pinn, pinn_peers):  # fmt: skip
         name = render.__name__
         files = sorted(f for f in RESULTS.glob("*.json") if re.fullmatch(rf"{name}(_\d+)?\.\w+\.json", f.name))
         results = [json.loads(file.read_text()) for file in files]
