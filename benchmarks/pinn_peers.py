@@ -87,7 +87,7 @@ def measure(chosen, names: list[str], about: dict, data: dict):
                 recipe = chosen.recipe or recipe
                 run = trained(program, problem, recipe, seed, chosen.budget, reference)
                 enter(case, who, program.RECIPES[recipe], run)
-                data["repeats"] = max(len(e["runs"]) for case in data["cases"].values() for e in case["entries"].values())
+                data["repeats"] = max(len(e["runs"]) for c in data["cases"].values() for e in c["entries"].values())
                 print(f"{name}, {who}, {recipe}: " + ", ".join(f"{k} {v:.3g}" for k, v in run.items()), flush=True)
                 if chosen.record:
                     keep(about, chosen, data)
