@@ -7,6 +7,7 @@ new networks; the spread of what it finds is set beside the deviation that the J
 """
 
 import argparse
+import dataclasses
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -50,6 +51,11 @@ def initial(x):
     return -jnp.sin(jnp.pi * x)
 
 
+def field_of(model: Model) -> FromInitial:
+    """Where the residual finds the field."""
+    return model.field
+
+
 def equation(model: Model) -> js.Equation:
     """Burgers' equation with the viscosity of a model."""
     return js.equations.Burgers(jnp.exp(model.logarithm))
@@ -87,20 +93,21 @@ def fit(samples: tuple, width: int, points: int, steps: int, seed: int) -> Fit:
     model = Model(field, jnp.log(GUESS))
     data = Rows(deviation, (places, values), factor=1 / size**2)  # the loss of the truth is about 1
     for weight in (1.0, 100.0):  # of residuals: loose first, which is quicker than to follow the equation closely
-        residuals = collocation(equation, BOX.sobol(points, scatter), field=lambda model: model.field)
-        blocks = [data, eqx.tree_at(lambda rows: rows.factor, residuals, weight / size**2)]
+        residuals = collocation(equation, BOX.sobol(points, scatter), field=field_of)
+        blocks = [data.settled(), dataclasses.replace(residuals, factor=weight / size**2).settled()]
         model = train(blocks, model, LevenbergMarquardt(), steps, every=steps).model
-    return Fit(float(jnp.exp(model.logarithm)), expected(blocks, model), model.field, samples)
+    return Fit(float(jnp.exp(model.logarithm)), float(expected(blocks, model)), model.field, samples)
 
 
-def expected(blocks: list[Rows], model: Model) -> float:
+@eqx.filter_jit
+def expected(blocks: list[Rows], model: Model) -> jax.Array:
     """The standard deviation of the viscosity, from the Jacobian of all rows at the end of a fit."""
     parameters, rest = partition(model)
     flat, unravel = ravel_pytree(parameters)
     slope = jax.grad(lambda flat: jnp.exp(combine(unravel(flat), rest).logarithm))(flat)
-    linear = jax.jit(lambda flat: DenseQR().linearize(blocks, lambda flat: combine(unravel(flat), rest), flat))(flat)
-    change = linear.solve_for(1e-12 * jnp.mean(linear.diagonal), slope, slope)
-    return float(jnp.sqrt(-(slope @ change) / blocks[0].count))  # the loss is a mean over samples
+    linear = DenseQR().linearize(blocks, lambda flat: combine(unravel(flat), rest), flat)
+    _, again = linear.solve(1e-12 * jnp.mean(linear.diagonal))
+    return jnp.sqrt(-(slope @ again(slope, slope)) / blocks[0].count)  # the loss is a mean over samples
 
 
 def draw(path: Path, fits: list[Fit], truth: js.Field):
