@@ -13,7 +13,7 @@ import numpy as np
 import jaxsim as js
 from jaxsim import optimize, pinn
 from jaxsim.constraints import VanishingOnBox
-from jaxsim.nets import MLP, Gaussians
+from jaxsim.nets import MLP, SIREN, Gaussians
 
 from ._pinn_case import Case
 from ._pinn_references import Reference, exact
@@ -73,6 +73,19 @@ def helmholtz(key, make: Callable, points: int, steps: int) -> Callable:
     return optimize.train(rows, pinn.AtTime(held, 0.0), optimize.LevenbergMarquardt(), steps).model
 
 
+def last_layer(network) -> tuple[jax.Array, jax.Array]:
+    return network.last.weight, network.last.bias
+
+
+def helmholtz_linear(key, features: int, omega: float, points: int) -> Callable:
+    """Random waves with the best last layer: one linear problem."""
+    first, scatter = jax.random.split(key)
+    network = SIREN(2, "scalar", features, 1, omega, key=first)
+    held = pinn.AtTime(VanishingOnBox(OfPlace(network, *SQUARE), *SQUARE, js.Dirichlet(0.0)), 0.0)
+    rows = [pinn.collocation(HELMHOLTZ, pinn.Box(None, *SQUARE).sobol(points, scatter), stationary=True)]
+    return pinn.linear_start(rows, held, lambda model: last_layer(model.field.network.network))
+
+
 # -- Poisson's equation in five dimensions -----------------------------------------------------------------------------
 CUBE = ((0.0,) * 5, (1.0,) * 5)
 
@@ -113,10 +126,16 @@ CASES = {
         "MLP 3x20, 2048 points, exact walls, 200 steps of Levenberg-Marquardt",
     ),
     "helmholtz-gaussians": Case(
-        "the same by Gaussians",
+        "Helmholtz, by Gaussians",
         helmholtz_reference,
         partial(helmholtz, make=lambda key: Gaussians(2, "scalar", 100, 4, 16, 1, key=key), points=2048, steps=120),
         "100 Gaussians, 4 sums, MLP 1x16, 2048 points, exact walls, 120 steps of Levenberg-Marquardt",
+    ),
+    "helmholtz-random": Case(
+        "Helmholtz, by random waves",
+        helmholtz_reference,
+        partial(helmholtz_linear, features=600, omega=28.0, points=2048),
+        "600 random sines, 2048 points, exact walls, linear least squares in the last layer",
     ),
     "poisson-5d": Case(
         "Poisson, 5 dimensions",

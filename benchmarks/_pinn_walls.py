@@ -17,7 +17,7 @@ from jaxsim.nets import SIREN, Chain, Dense, FourierFeatures, Separable
 
 from ._pinn_case import Case
 from ._pinn_references import Reference, exact, relative
-from ._pinn_steady import time_of
+from ._pinn_steady import last_layer, time_of
 
 
 class SecondOrder(js.Equation):
@@ -93,6 +93,16 @@ def wave(key, make: Callable, windows: int, size: float, points: int, steps: int
         return pinn.Delayed(done.model, jnp.asarray(t0))
 
     return pinn.march(solve, np.linspace(0, 1, windows + 1), partial(standing, 0.0))
+
+
+def wave_linear(key, features: int, omega: float, points: int) -> Callable:
+    """Random waves with the best last layer, at all times at once: one linear problem."""
+    first, scatter = jax.random.split(key)
+    network = Embedded(SIREN(2, "scalar", features, 1, omega, key=first), (0.0, 1.0), *LINE, (False,))
+    held = VanishingOnBox(network, *LINE, js.Dirichlet(0.0))
+    field = FromInitial(held, partial(standing, 0.0), rate=jnp.zeros_like, ramp=Saturating(0.1))
+    rows = [pinn.collocation(SecondOrder(2.0), pinn.Box((0.0, 1.0), *LINE).sobol(points, scatter))]
+    return pinn.linear_start(rows, field, lambda model: last_layer(model.network.network.network))
 
 
 # -- the Klein-Gordon equation with a quadratic term -------------------------------------------------------------------
@@ -254,5 +264,11 @@ CASES = {
         partial(wave, make=lambda key: SIREN(2, "scalar", 24, 2, 3.0, 1.5, key=key), windows=4, size=100.0,
                 points=1536, steps=60),
         "SIREN 2x24, 4 windows, 1536 points, exact walls and initial values, 60 steps of Levenberg-Marquardt each",
+    ),
+    "wave-random": Case(
+        "wave equation, by random waves",
+        wave_reference,
+        partial(wave_linear, features=800, omega=50.0, points=2048),
+        "800 random sines, 2048 points, exact walls and initial values, linear least squares in the last layer",
     ),
 }  # fmt: skip
