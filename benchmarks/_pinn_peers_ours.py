@@ -39,6 +39,7 @@ class Recipe:
 
 RECIPES = {
     "same": Recipe("MLP 3x20, 2048 points that follow the residual, hard conditions, SSBroyden"),
+    "damped": Recipe("MLP 3x20, 2048 points, hard conditions, Levenberg-Marquardt", damped=10**6, adaptive=False),
     "harmonics": Recipe(
         "MLP 3x20 of 3 harmonics, 2048 points that follow the residual, hard conditions, SSBroyden", harmonics=3
     ),
