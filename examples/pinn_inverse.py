@@ -132,7 +132,7 @@ def draw(path: Path, fits: list[Fit], truth: js.Field):
     viscosities, deviations = np.array([[one.viscosity, one.deviation] for one in fits]).T
     right.errorbar(np.arange(len(fits)), viscosities, deviations, fmt="o", color="tab:blue", capsize=3)
     right.axhline(TRUE, color="0.6", lw=1)
-    right.set(xlabel="seed", ylabel="viscosity", title="viscosities, bars from the Jacobian of each fit",
+    right.set(xlabel="seed", ylabel="viscosity", title="viscosities and their deviations",
               xticks=range(len(fits)))  # fmt: skip
     figure.savefig(path, dpi=130)
     plt.close(figure)
