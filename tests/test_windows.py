@@ -18,6 +18,7 @@ def test_a_trigonometric_polynomial_is_itself():
     found = trigonometric(function, (0.0, 1.0), (2 * np.pi, 2.0), 4)
     for point in ((0.3, 1.1), (7.0, -0.4)):
         np.testing.assert_allclose(found(*point), function(*point), atol=1e-13)
+    assert not trigonometric(lambda x: -jnp.sin(x), (0.0,), (2 * np.pi,), 2).value.coefficients.weak_type
 
 
 def test_windows_meet_and_hold_their_own_field():
