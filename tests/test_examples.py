@@ -183,7 +183,7 @@ def test_stable_neural_sde(run):
 
 @pytest.mark.slow
 def test_pinn_burgers(run):
-    assert run("pinn_burgers", "--width", "10", "--points", "256", "--steps", "30") < 0.05
+    assert run("pinn_burgers", "--width", "12", "--points", "640", "--steps", "40") < 0.05
 
 
 @pytest.mark.slow
