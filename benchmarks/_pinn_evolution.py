@@ -95,8 +95,8 @@ CASES = {
     "kdv": Case(
         "Korteweg-de Vries, dispersion 0.022^2, in 10 windows",
         *in_windows(KDV, lambda x: jnp.cos(jnp.pi * x), 1024, 2.5e-4, 10,
-                    width=20, depth=3, points=1280, steps=30, every=15, harmonics=3, waves=64),
-        "10 windows, each with an MLP 3x20 of three harmonics, 1280 points, 30 steps of Levenberg-Marquardt",
+                    width=20, depth=4, points=2048, steps=36, every=18, harmonics=3, waves=64),
+        "10 windows, each with an MLP 4x20 of three harmonics, 2048 points, 36 steps of Levenberg-Marquardt",
     ),
     "kuramoto-sivashinsky": Case(
         "Kuramoto-Sivashinsky, regular, in 10 windows",
