@@ -43,11 +43,12 @@ class Reacted(eqx.Module):
         return reacted(t, start + DIFFUSIVITY**0.5 * t * free)
 
 
-def reaction_built_in(key, *, width: int, depth: int, points: int, steps: int, every: int = 20):
-    """Levenberg-Marquardt steps at points that follow the residual."""
+def reaction_built_in(key, method: optimize.AbstractMethod, *, width: int, depth: int, points: int, steps: int,
+                      every: int):  # fmt: skip
+    """Steps of a method at points that follow the residual."""
     first, scatter, draw = jax.random.split(key, 3)
     box = pinn.Box((0.0, 1.0), (-1.0,), (1.0,))
     rows = [pinn.collocation(EQUATION, box.sobol(points, scatter))]
     rules = [pinn.Resample(pinn.ResidualAdaptive(box, 8 * points), every=every)]
     field = Reacted(MLP(3, "scalar", width, depth, key=first))
-    return optimize.train(rows, field, optimize.LevenbergMarquardt(), steps, rules=rules, key=draw, every=every).model
+    return optimize.train(rows, field, method, steps, rules=rules, key=draw, every=every).model

@@ -70,7 +70,7 @@ def trigonometric(function: Callable, lower: Sequence[float], upper: Sequence[fl
     on_mesh = function
     for _ in nodes:
         on_mesh = jax.vmap(on_mesh)
-    values = jnp.asarray(eqx.filter_jit(on_mesh)(*jnp.meshgrid(*nodes, indexing="ij")))
+    values = jnp.asarray(jax.jit(lambda *x: on_mesh(*x))(*jnp.meshgrid(*nodes, indexing="ij")))
     values = values.astype(values.dtype)  # a weak type would be another program for the first window
     for axis in range(len(nodes)):  # each goes to the end, so that the axes come back to their order
         waves = jax.vmap(partial(_waves, low=lower[axis], high=upper[axis], size=size))(nodes[axis])
