@@ -67,6 +67,7 @@ def test_third_derivative_by_nested_tangents(activation):
     np.testing.assert_allclose(slope, field(t, y))
 
 
+@pytest.mark.slow
 def test_random_end_is_uniform_about_the_end():
     keys = jax.random.split(jax.random.key(0), 200)
     times, ends, penalties = jax.vmap(lambda key: stopped(decay(RandomEnd(0.5), key=key)))(keys)

@@ -89,7 +89,7 @@ def test_loops_of_different_lengths():
     assert not has_collectives(ensemble(newton_root, MESH), numbers)
 
 
-@pytest.mark.parametrize("function", [adaptive, linear_solve, root])
+@pytest.mark.parametrize("function", [pytest.param(adaptive, marks=pytest.mark.slow), linear_solve, root])
 def test_libraries_that_compare_shapes_differentiate_inside(function):
     both = jax.value_and_grad(function)
     result = jax.jit(ensemble(both, MESH))(NUMBERS)

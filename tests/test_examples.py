@@ -68,6 +68,7 @@ def test_kolmogorov_inverse_refuses_another_layout(run, tmp_path):
         run("kolmogorov_inverse", "--observations", str(tmp_path / "bad.npz"), picture=False)
 
 
+@pytest.mark.slow
 def test_kuramoto_sivashinsky_chaos(run):
     exponent, error = run("kuramoto_sivashinsky_chaos", "--time", "400", "--runs", "8")
     assert 0.02 < exponent < 0.08 and 0 < error < 0.02
@@ -79,6 +80,7 @@ def test_lyapunov_spectrum(run):
     assert 0.03 < results[22.0].exponents[0] < 0.07 and 0.15 < slope < 0.3
 
 
+@pytest.mark.slow
 def test_kdv_solitons(run):
     error, shifts = run("kdv_solitons", "--resolution", "384", "--steps", "5000")
     assert error < 1e-3 and max(shifts.values()) < 1e-3

@@ -13,6 +13,7 @@ def cubic(a):
     return least_squares(lambda y, a: y**3 + y - a, jnp.array(1.5), a).value
 
 
+@pytest.mark.slow
 def test_a_scalar_root_in_every_mode():
     a = jnp.array(2.0)
     np.testing.assert_allclose(cubic(a), 1.0, rtol=1e-10)
@@ -62,6 +63,7 @@ def test_a_residual_that_does_not_vanish_bends_the_derivative():
     np.testing.assert_allclose(jax.jvp(solve, (data,), (direction,))[1], exact @ direction, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_unknowns_that_are_not_determined():
     matrix = jnp.array([[1.0, 1.0], [2.0, 2.0], [0.0, 0.0]])
     right = jnp.array([1.0, 2.0, 0.0])

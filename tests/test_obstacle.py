@@ -54,6 +54,7 @@ def channel(radius=0.15, center=0.5, speed=1.0):
     return space, js.equations.NavierStokesVelocity(0.05, obstacle=body)
 
 
+@pytest.mark.slow
 def test_gradient_of_drag_with_respect_to_the_shape():
     @jax.jit
     def drag(numbers):

@@ -209,6 +209,7 @@ def test_transforms_keep_the_sums_and_find_the_published_ranges():
     np.testing.assert_allclose(high, [0.6696, 1.2887, 0.8762], atol=6e-5)
 
 
+@pytest.mark.slow
 def test_implicit_steps_with_the_colored_jacobian_keep_the_sums():
     equation, u = reaction(7)
     direct = StencilLU(js.integrate.stencil_pattern(equation, u))
