@@ -224,11 +224,12 @@ def pinn(result: dict) -> str:
     cases = [case for _, case in sorted(result["cases"].items())]
     rows = [
         [case["title"], case["goal"], case["error"], f"{shown(min(case['errors']))} to {shown(max(case['errors']))}",
-         len(case["errors"]), case["reference error"] or "exact", case["seconds"], case["processor seconds"], case["classical seconds"]]
+         len(case["errors"]), case["reference error"] or "exact", case["seconds"], case["processor seconds"],
+         case["classical seconds"]]
         for case in cases
     ]  # fmt: skip
-    columns = ["problem", "goal", "relative error", "over seeds", "seeds", "error of the reference", "s", "s of processor",
-               "classical solver, s"]  # fmt: skip
+    columns = ["problem", "goal", "relative error", "over seeds", "seeds", "error of the reference", "s",
+               "s of processor", "classical solver, s"]  # fmt: skip
     recipes = "\n".join(f"- {case['title']}: {case['recipe']}." for case in cases)
     return markdown(columns, rows) + "\n\n" + recipes
 

@@ -1,7 +1,8 @@
 """Burgers' equation by a physics-informed network, checked against the spectral solver.
 
-The same equation object gives the residual of the network and the reference. The network is periodic and begins with the
-initial values by construction, so that its loss is the residual alone; Levenberg-Marquardt steps bring it to some 1e-5.
+The same equation object gives the residual of the network and the reference. The network is periodic and begins with
+the initial values by construction, so that its loss is the residual alone; Levenberg-Marquardt steps bring it to some
+1e-5.
 """
 
 import argparse
