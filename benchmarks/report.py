@@ -220,6 +220,18 @@ def neural_ode_step(result: dict) -> str:
     return "\n\n".join(text)
 
 
+def derivatives(result: dict) -> str:
+    rows = []
+    for name, ways in result["results"].items():
+        for part in ("values", "gradient"):
+            ms = [1e3 * ways[way][part]["median"] if way in ways else None for way in ("ours", "nested", "jet")]
+            gain = {"median": ways["ours"][part]["speed-up"], "processor": ways["ours"][part]["processor speed-up"]}
+            compiled = [ways[way][part]["compile"] for way in ("ours", "nested")]
+            rows.append([f"{name}, {part}", *ms, both(gain), *compiled])
+    columns = ["residual", "ms", "nested ms", "jet ms", "nested / ours", "to compile, s", "nested, s"]
+    return markdown(columns, rows)
+
+
 def pinn(result: dict) -> str:
     cases = [case for _, case in sorted(result["cases"].items())]
     rows = [
@@ -256,7 +268,7 @@ def pinn_peers(result: dict) -> str:
 def main():
     page = PAGE.read_text()
     for render in (spectral_step, work_precision, gradient, compile, reaction_diffusion, projection_step, cavity,
-                   poisson, neural_ode_step, pinn, pinn_peers):  # fmt: skip
+                   poisson, neural_ode_step, derivatives, pinn, pinn_peers):  # fmt: skip
         name = render.__name__
         files = sorted(f for f in RESULTS.glob("*.json") if re.fullmatch(rf"{name}(_\d+)?\.\w+\.json", f.name))
         results = [json.loads(file.read_text()) for file in files]
