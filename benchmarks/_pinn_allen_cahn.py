@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 import jaxsim as js
 from jaxsim import optimize, pinn
-from jaxsim.nets import MLP
+from jaxsim.nets import MLP, Gaussians
 
 DIFFUSIVITY, RATE = 1e-4, 5.0
 EQUATION = js.equations.AllenCahn(DIFFUSIVITY, RATE)
@@ -43,12 +43,18 @@ class Reacted(eqx.Module):
         return reacted(t, start + DIFFUSIVITY**0.5 * t * free)
 
 
-def reaction_built_in(key, method: optimize.AbstractMethod, *, width: int, depth: int, points: int, steps: int,
-                      every: int):  # fmt: skip
+def perceptron(key) -> MLP:
+    return MLP(3, "scalar", 16, 3, key=key)
+
+
+def gaussians(key) -> Gaussians:
+    return Gaussians(3, "scalar", 80, 4, 16, 1, key=key)
+
+
+def reaction_built_in(key, network: Callable, method: optimize.AbstractMethod, *, points: int, steps: int, every: int):
     """Steps of a method at points that follow the residual."""
     first, scatter, draw = jax.random.split(key, 3)
     box = pinn.Box((0.0, 1.0), (-1.0,), (1.0,))
     rows = [pinn.collocation(EQUATION, box.sobol(points, scatter))]
     rules = [pinn.Resample(pinn.ResidualAdaptive(box, 8 * points), every=every)]
-    field = Reacted(MLP(3, "scalar", width, depth, key=first))
-    return optimize.train(rows, field, method, steps, rules=rules, key=draw, every=every).model
+    return optimize.train(rows, Reacted(network(first)), method, steps, rules=rules, key=draw, every=every).model
