@@ -42,3 +42,7 @@ def test_a_horizon_moves_on():
     rule = Horizon(optax.linear_schedule(0.3, 1.0, 4))
     weights = [rule([Rows(None, points)], None, jnp.asarray(k), None)[0].weight for k in (0, 2, 4)]
     np.testing.assert_array_equal(weights, [[1, 1, 0, 0, 0], [1, 1, 1, 0, 0], [1, 1, 1, 1, 1]])
+    with pytest.raises(ValueError, match="Horizon: there is no block 1 among 1"):
+        Horizon(lambda step: 1.0, block=1)([Rows(None, points)], None, jnp.asarray(0), None)
+    with pytest.raises(TypeError, match="Horizon: samples must be points"):
+        rule([Rows(None, (points, points))], None, jnp.asarray(0), None)

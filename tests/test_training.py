@@ -66,6 +66,13 @@ def test_a_stopped_training_goes_on_with_the_same_bits(tmp_path):
         train(blocks(), dict(model(), more=jnp.zeros(3)), METHOD, 8, checkpoint=tmp_path / "parts")
 
 
+def test_a_training_that_had_ended_takes_no_further_step(tmp_path):
+    run = lambda: train(blocks(), model(), METHOD, 100, every=5, target=1e-20, checkpoint=tmp_path / "run")
+    first, again = run(), run()
+    assert first.status is again.status is Status.TARGET
+    np.testing.assert_array_equal(first.losses, again.losses)
+
+
 def test_what_is_frozen_stays():
     frozen = dict(amplitude=Frozen(jnp.array(2.0)), rate=jnp.array(1.0))
     rows = Rows(lambda m, t: wave(dict(m, amplitude=m["amplitude"].thawed()), t), jnp.linspace(0, 2, 21))
@@ -110,3 +117,10 @@ def test_bad_input():
         train([Rows(wave, (jnp.zeros(3), jnp.zeros(4)))], model(), METHOD, 1)
     with pytest.raises(ValueError, match="one for each of 21"):
         train([dataclasses.replace(blocks()[0], weight=jnp.ones(3))], model(), METHOD, 1)
+    with pytest.raises(ValueError, match="`every` of a rule, are at least 1"):
+        train(blocks(), model(), METHOD, 1, rules=[Lost(every=0)])
+    with pytest.raises(ValueError, match="`patience`"):
+        train(blocks(), model(), METHOD, 1, patience=0)
+    for wrong in (blocks()[0], []):
+        with pytest.raises(TypeError, match="list of at least one block"):
+            train(wrong, model(), METHOD, 1)

@@ -7,9 +7,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ..optimize import Frozen
+from ..optimize import Frozen, frozen, number
 from ..spaces.boundary import Boundary, Periodic
-from ._frozen import frozen, number
 
 HINT = "js.Dirichlet(value), js.Neumann(value) or js.Robin(a, b, value)"
 

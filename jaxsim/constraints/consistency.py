@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..optimize import number
 from ._derivatives import as_float
-from ._frozen import number
 from ._sides import Condition, operator
 from .boundary import OnBoundary
 from .box import OnBox, VanishingOnBox

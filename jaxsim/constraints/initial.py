@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ._frozen import frozen, number
+from ..optimize import frozen, number
 
 
 class Lift(eqx.Module):

@@ -7,9 +7,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ..optimize import Frozen
+from ..optimize import Frozen, frozen, number
 from ._derivatives import derivative
-from ._frozen import frozen, number
 
 
 class Solenoidal(eqx.Module):

@@ -11,10 +11,10 @@ from .line_search import WolfeSearch
 from .linearization import AbstractLinearization, AbstractSystem
 from .method import AbstractMethod
 from .normal_equations import NormalEquations
-from .parameters import Frozen, combine, partition
+from .parameters import Frozen, combine, frozen, number, partition
 from .quasi_newton import BFGS, SSBFGS, AbstractQuasiNewton, QuasiNewtonState, SSBroyden
 from .rows import Rows, total_loss
-from .rules import AbstractRule
+from .rules import AbstractBlockRule, AbstractRule, times_of
 from .sample_space import SampleSpace
 from .soap import soap
 from .solved import OnFailure, Solved, SolveStatus
@@ -27,6 +27,7 @@ __all__ = [
     "AbstractLinearization",
     "AbstractMethod",
     "AbstractQuasiNewton",
+    "AbstractBlockRule",
     "AbstractRule",
     "AbstractSystem",
     "DenseQR",
@@ -52,9 +53,12 @@ __all__ = [
     "Training",
     "WolfeSearch",
     "combine",
+    "frozen",
     "least_squares",
+    "number",
     "partition",
     "soap",
+    "times_of",
     "total_loss",
     "train",
 ]

@@ -60,7 +60,7 @@ class GaussNewton(eqx.Module):
             ahead = rows(trial)
             old, new = right @ right, ahead @ ahead
             taken = new <= old * (1 + 8 * eps)
-            predicted = old - jnp.sum((part + triangle @ change) ** 2) - (old - part @ part)
+            predicted = part @ part - jnp.sum((part + triangle @ change) ** 2)
             gain = (old - new) / jnp.where(predicted > 0, predicted, 1)
             shrink = jnp.maximum(0.1, 1 - (2 * jnp.clip(gain, 0, 1) - 1) ** 3)
             damping = jnp.where(taken, damping * shrink, damping * 4)

@@ -4,6 +4,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jax import lax
 
 
@@ -26,6 +27,16 @@ class Frozen(eqx.Module):
         """The value, whose arrays pass no gradient."""
         arrays, rest = eqx.partition(self.value, eqx.is_inexact_array)
         return eqx.combine(jax.tree.map(lax.stop_gradient, arrays), rest)
+
+
+def frozen(value: Any) -> Any:
+    """Arrays inside `Frozen`; Python numbers, callables and `Frozen` as they are."""
+    return Frozen(value) if eqx.is_array_like(value) and not isinstance(value, (bool, int, float)) else value
+
+
+def number(value: Any, like: jax.Array) -> jax.Array:
+    """A number or array that may be `Frozen`, in the precision of another; no gradient passes through a frozen one."""
+    return jnp.asarray(value.thawed() if isinstance(value, Frozen) else value, jnp.result_type(float, like))
 
 
 def partition(model: Any) -> tuple[Any, Any]:

@@ -94,8 +94,13 @@ def train(blocks: Sequence[Rows], model: Any, method: AbstractMethod, steps: int
         with the same bits as if it had not been stopped.
     - `throw`: raise where the loss is not finite; otherwise the status says so.
 
-    **Raises:** `Diverged`; `ValueError` for a checkpoint of another problem or rules without a key.
+    **Raises:** `Diverged`; `ValueError` for a checkpoint of another problem, rules without a key or numbers below 1;
+    `TypeError` where there is no list of blocks.
     """
+    if not isinstance(blocks, (list, tuple)) or not blocks:
+        raise TypeError("train: `blocks` is a list of at least one block, such as [collocation(equation, points)].")
+    if any(rule.every < 1 for rule in rules) or (patience is not None and patience < 1):
+        raise ValueError("train: `patience`, and `every` of a rule, are at least 1.")
     if steps < 1 or every < 1:
         raise ValueError(f"train: `steps` and `every` are at least 1, got {steps} and {every}.")
     if key is None:
@@ -140,9 +145,9 @@ def _trained(run: _Run, advance, steps: int, ending: _Ending, watch, file: Check
     seen: list[Any] = []
     if file is not None and file.exists():
         run, losses, seen = file.read(run)
-    status = Status.COMPLETED
+    status = ending(run, losses) if losses else None
     with Bar(progress, steps, len(losses)) as bar:
-        while len(losses) < steps:
+        while status is None and len(losses) < steps:
             count = min(ending.every, steps - len(losses))
             after, new = advance(run, len(losses), count)
             if not np.all(np.isfinite(new)):
@@ -155,12 +160,9 @@ def _trained(run: _Run, advance, steps: int, ending: _Ending, watch, file: Check
             if file is not None:
                 file.write(run, losses, seen)
             bar(count, losses[-1], seen[-1] if seen else None)
-            reached = ending(run, losses)
-            if reached is not None:
-                status = reached
-                break
+            status = ending(run, losses)
     monitored = jax.tree.map(lambda *leaves: np.asarray(leaves), *seen) if seen else None
-    return Training(run.model, run.state, run.blocks, np.asarray(losses), monitored, status)
+    return Training(run.model, run.state, run.blocks, np.asarray(losses), monitored, status or Status.COMPLETED)
 
 
 @eqx.filter_jit

@@ -1,14 +1,14 @@
 """Weights that let a residual count only where those before it in time have been met."""
 
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ..optimize import AbstractRule, Rows
+from ..optimize import AbstractBlockRule, Rows, times_of
 
 
 class CausalWeights(eqx.Module):
@@ -74,7 +74,7 @@ class CausalWeights(eqx.Module):
         return dataclasses.replace(block, weight=self(squares, times, initial))
 
 
-class Causality(AbstractRule):
+class Causality(AbstractBlockRule):
     """Causal weights of a block of collocation points, made anew before each step.
 
     **Arguments:**
@@ -99,11 +99,10 @@ class Causality(AbstractRule):
     every: int = eqx.field(static=True, default=1)
     random: ClassVar[bool] = False
 
-    def __call__(self, blocks, model, step, key):
+    def changed(self, block: Rows, blocks: list[Rows], model: Any, step: jax.Array, key: jax.Array) -> Rows:
+        """The block with new weights."""
         initial = 0.0 if self.gate is None else blocks[self.gate].loss(model)
-        block = blocks[self.block]
-        weighted = self.weights.of(block, model, block.samples[:, 0], initial)
-        return [weighted if i == self.block % len(blocks) else other for i, other in enumerate(blocks)]
+        return self.weights.of(block, model, times_of(block, "Causality"), initial)
 
 
 def satisfied(blocks, model, block: int = 0, least: float = 0.99) -> jax.Array:

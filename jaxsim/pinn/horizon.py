@@ -2,15 +2,16 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 
-from ..optimize import AbstractRule
+from ..optimize import AbstractBlockRule, Rows, times_of
 
 
-class Horizon(AbstractRule):
+class Horizon(AbstractBlockRule):
     """Weights of a block's samples: 1 up to a time, 0 after it.
 
     **Arguments:**
@@ -31,9 +32,7 @@ class Horizon(AbstractRule):
     every: int = eqx.field(static=True, default=1)
     random: ClassVar[bool] = False
 
-    def __call__(self, blocks, model, step, key):
-        blocks = list(blocks)
-        block = blocks[self.block]
-        weight = (block.samples[:, 0] <= self.end(step)).astype(jnp.asarray(block.weight).dtype)
-        blocks[self.block] = dataclasses.replace(block, weight=weight)
-        return blocks
+    def changed(self, block: Rows, blocks: list[Rows], model: Any, step: jax.Array, key: jax.Array) -> Rows:
+        """The block with new weights."""
+        reached = times_of(block, "Horizon") <= self.end(step)
+        return dataclasses.replace(block, weight=reached.astype(jnp.asarray(block.weight).dtype))

@@ -11,7 +11,7 @@ from jax import lax
 
 from ..equations import Equation
 from ..field import Field
-from ..optimize import Frozen, Rows
+from ..optimize import Rows, frozen, number
 from ..spaces import Callables
 
 _BISECTIONS = 30
@@ -52,7 +52,7 @@ class Lagrangian(eqx.Module):
     values: Callable
     displacement: Callable
     period: float = eqx.field(static=True)
-    t0: Any = eqx.field(converter=lambda t: Frozen(t) if eqx.is_array(t) else t, default=0.0)
+    t0: Any = eqx.field(converter=frozen, default=0.0)
     labels: int = eqx.field(static=True, default=128)
 
     def __check_init__(self):
@@ -61,11 +61,10 @@ class Lagrangian(eqx.Module):
 
     def position(self, t, xi) -> jax.Array:
         """$X(t, \\xi)$, the place of a label; it may lie outside of the box by any number of periods."""
-        start = self.t0.thawed() if isinstance(self.t0, Frozen) else self.t0
         moved = jnp.asarray(self.displacement(t, xi))
         if moved.shape:
             raise ValueError(f"Lagrangian: `displacement` must be scalar, its values have shape {moved.shape}.")
-        return xi + (t - jnp.asarray(start, jnp.result_type(float, t))) * moved
+        return xi + (t - number(self.t0, t)) * moved
 
     def stretch(self, t, xi) -> jax.Array:
         """$X_\\xi$, the distance of neighboring labels over that at $t_0$: positive where they keep their order."""

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ..optimize import AbstractRule, Rows
+from ..optimize import AbstractBlockRule, Rows
 
 
 class PseudoTimeResidual(eqx.Module):
@@ -54,7 +54,7 @@ def pseudo_time(block: Rows, model: Any, rate: float = 1.0, field: Callable | No
     return dataclasses.replace(block, function=PseudoTimeResidual(block.function, field, model, rate))
 
 
-class PseudoTimeStep(AbstractRule):
+class PseudoTimeStep(AbstractBlockRule):
     """Ends a step in pseudo-time: what was trained becomes what the next one starts from.
 
     The inverse step follows the residual's slope, $w = |R[u] - R[u_{prev}]| / |u - u_{prev}|$ over the points, as a
@@ -81,9 +81,8 @@ class PseudoTimeStep(AbstractRule):
         if self.every < 1 or not 0 <= self.memory < 1 or not 0 < self.least <= self.most:
             raise ValueError("PseudoTimeStep: `every` is at least 1, `memory` in [0, 1), and 0 < `least` <= `most`.")
 
-    def __call__(self, blocks, model, step, key):
-        blocks = list(blocks)
-        block = blocks[self.block]
+    def changed(self, block: Rows, blocks: list[Rows], model: Any, step: jax.Array, key: jax.Array) -> Rows:
+        """The block of the next step in pseudo-time."""
         old = block.function
         if not isinstance(old, PseudoTimeResidual):
             raise TypeError(f"PseudoTimeStep: block {self.block} was not made by `pseudo_time`.")
@@ -93,5 +92,4 @@ class PseudoTimeStep(AbstractRule):
         slope = jnp.linalg.norm(residual) / jnp.linalg.norm(change)
         moving = jnp.clip(self.memory * old.rate + (1 - self.memory) * slope, self.least, self.most)
         rate = jnp.where(jnp.isfinite(slope), moving, old.rate).astype(old.rate.dtype)  # the first time nothing changed
-        blocks[self.block] = dataclasses.replace(block, function=dataclasses.replace(old, previous=model, rate=rate))
-        return blocks
+        return dataclasses.replace(block, function=dataclasses.replace(old, previous=model, rate=rate))

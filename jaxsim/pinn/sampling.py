@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from ..nets import weighted_choice
-from ..optimize import AbstractRule, Rows
+from ..optimize import AbstractBlockRule, Rows
 from .box import Box
 
 
@@ -113,7 +113,7 @@ class RetainResample(AbstractSampler):
         return jnp.where((residuals > jnp.mean(residuals))[:, None], points, fresh)
 
 
-class Resample(AbstractRule):
+class Resample(AbstractBlockRule):
     """New points for a block, from time to time.
 
     **Arguments:**
@@ -145,14 +145,9 @@ class Resample(AbstractRule):
         if self.every < 1:
             raise ValueError(f"Resample: `every` is at least 1 step, got {self.every}.")
 
-    def __call__(self, blocks: list[Rows], model: Any, step: jax.Array, key: jax.Array) -> list[Rows]:
-        """The blocks, one of them with other samples."""
-        if not -len(blocks) <= self.block < len(blocks):
-            raise ValueError(f"Resample: there is no block {self.block} among {len(blocks)}.")
-        blocks = list(blocks)
-        chosen = blocks[self.block]
-        blocks[self.block] = dataclasses.replace(chosen, samples=self.sampler(chosen, model, key))
-        return blocks
+    def changed(self, block: Rows, blocks: list[Rows], model: Any, step: jax.Array, key: jax.Array) -> Rows:
+        """The block with other samples."""
+        return dataclasses.replace(block, samples=self.sampler(block, model, key))
 
 
 def sizes(block: Rows, model: Any, points: jax.Array) -> jax.Array:

@@ -9,11 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..optimize import Frozen
-
-
-def _frozen(value) -> Frozen:
-    return value if isinstance(value, Frozen) else Frozen(jnp.asarray(value))
+from ..optimize import Frozen, frozen, number
 
 
 class Delayed(eqx.Module):
@@ -26,10 +22,10 @@ class Delayed(eqx.Module):
     """
 
     function: Callable
-    start: Frozen = eqx.field(converter=_frozen)
+    start: Any = eqx.field(converter=lambda start: frozen(jnp.asarray(start) if eqx.is_array_like(start) else start))
 
     def __call__(self, t, *x) -> jax.Array:
-        return self.function(t - self.start.thawed(), *x)
+        return self.function(t - number(self.start, t), *x)
 
 
 class Trigonometric(eqx.Module):
