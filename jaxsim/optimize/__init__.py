@@ -8,7 +8,7 @@ from .lbfgs import LBFGS
 from .least_squares import least_squares
 from .levenberg_marquardt import LevenbergMarquardt, LevenbergMarquardtState
 from .line_search import WolfeSearch
-from .linearization import AbstractLinearization, AbstractSystem
+from .linearization import AbstractLinearization, AbstractSystem, scaled_rows
 from .method import AbstractMethod
 from .normal_equations import NormalEquations
 from .parameters import Frozen, combine, frozen, number, partition
@@ -57,6 +57,7 @@ __all__ = [
     "least_squares",
     "number",
     "partition",
+    "scaled_rows",
     "soap",
     "times_of",
     "total_loss",

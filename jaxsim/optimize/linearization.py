@@ -55,13 +55,26 @@ class AbstractSystem(eqx.Module):
 
 
 def scaled_rows(blocks: Sequence[Rows], model: Any, dtype) -> jax.Array:
-    """All rows, those of `whole_jacobian`, shape `(n,)`."""
+    """All rows times the roots of their weights, shape `(n,)`: a sample's one after the other, block by block.
+
+    Their sum of squares is `total_loss`. A complex row counts as two real ones.
+
+    **Arguments:**
+
+    - `blocks`: what makes the loss.
+    - `model`: that they are evaluated at.
+    - `dtype`: of the weights.
+    """
     return jnp.concatenate([_scaled(block.values(model), block.scales(dtype)) for block in blocks])
 
 
 def _scaled(values, scales) -> jax.Array:
-    values = scales[:, None] * values.reshape(len(scales), -1)
-    return (jnp.concatenate([values.real, values.imag], 1) if jnp.iscomplexobj(values) else values).ravel()
+    return _real(scales[:, None] * values.reshape(len(scales), -1)).ravel()
+
+
+def _real(values) -> jax.Array:
+    """Complex numbers as two real ones, along the last axis."""
+    return jnp.concatenate([values.real, values.imag], -1) if jnp.iscomplexobj(values) else values
 
 
 def jacobian(block: Rows, model_of: Callable, flat: jax.Array, samples, scales) -> tuple[jax.Array, jax.Array]:
@@ -73,9 +86,7 @@ def jacobian(block: Rows, model_of: Callable, flat: jax.Array, samples, scales) 
 
     def of_sample(sample, scale):
         def rows(flat):
-            values = scale * jnp.ravel(block.function(model_of(flat), sample))
-            if jnp.iscomplexobj(values):
-                values = jnp.concatenate([values.real, values.imag])
+            values = _real(scale * jnp.ravel(block.function(model_of(flat), sample)))
             return values, values
 
         return jax.jacrev(rows, has_aux=True)(flat)

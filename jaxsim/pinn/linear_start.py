@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from ..optimize import Rows
+from ..optimize import Rows, scaled_rows
 
 
 def linear_start(blocks: Sequence[Rows], model: Any, where: Callable[[Any], Any], rcond: float | None = None) -> Any:
@@ -42,8 +42,7 @@ def linear_start(blocks: Sequence[Rows], model: Any, where: Callable[[Any], Any]
         raise TypeError(f"linear_start: `where` returns real floating-point arrays of the model, got {flat.dtype}.")
 
     def rows_of(flat):
-        changed = eqx.tree_at(where, model, unravel(flat))
-        return jnp.concatenate([_real_rows(block, changed, flat.dtype) for block in blocks])
+        return scaled_rows(blocks, eqx.tree_at(where, model, unravel(flat)), flat.dtype)
 
     rows, tangent = jax.linearize(rows_of, flat)
     matrix = jax.vmap(tangent)(jnp.eye(flat.size, dtype=flat.dtype)).T
@@ -54,10 +53,3 @@ def linear_start(blocks: Sequence[Rows], model: Any, where: Callable[[Any], Any]
     flat = eqx.error_if(flat + change, bent, "linear_start: rows are not finite, or not affine in the arrays that "
                         "`where` picks. Take those of the last layer alone, and a linearized equation.")  # fmt: skip
     return eqx.tree_at(where, model, unravel(flat))
-
-
-def _real_rows(block, model, dtype) -> jax.Array:
-    values = block.values(model)
-    if jnp.iscomplexobj(values):
-        values = jnp.stack([values.real, values.imag], -1)
-    return (block.scales(dtype)[:, None] * values.reshape(block.count, -1)).ravel()
