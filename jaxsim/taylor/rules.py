@@ -55,6 +55,7 @@ def add(bind, params, operands, shape, kept) -> Series:
 
 
 def subtract(bind, params, operands, shape, kept) -> Series:
+    """$u - v$, coefficient by coefficient."""
     return _sum(operands, (1, -1), shape)
 
 
@@ -71,6 +72,7 @@ def _sum(operands, signs, shape) -> Series:
 
 
 def times(bind, params, operands, shape, kept) -> Series:
+    """$u v$: Cauchy's product of series, or every coefficient times a number."""
     u, v = operands
     if isinstance(u, Series) and isinstance(v, Series):
         return multiply(u, v, kept)
@@ -79,6 +81,7 @@ def times(bind, params, operands, shape, kept) -> Series:
 
 
 def quotient(bind, params, operands, shape, kept) -> Series:
+    """$u / v$."""
     u, v = operands
     if not isinstance(v, Series):
         return u.map(lambda part: part / v)
@@ -88,10 +91,12 @@ def quotient(bind, params, operands, shape, kept) -> Series:
 
 
 def square(bind, params, operands, shape, kept) -> Series:
+    """$u^2$."""
     return multiply(operands[0], operands[0], kept)
 
 
 def integer_power(bind, params, operands, shape, kept) -> Series:
+    """$u^n$ for a whole number $n$."""
     (u,) = operands
     if params["y"] == 2:
         return multiply(u, u, kept)
@@ -99,6 +104,7 @@ def integer_power(bind, params, operands, shape, kept) -> Series:
 
 
 def power(bind, params, operands, shape, kept) -> Any:
+    """$u^p$ for a number $p$."""
     u, exponent = operands
     if isinstance(exponent, Series):
         return NotImplemented
@@ -106,6 +112,7 @@ def power(bind, params, operands, shape, kept) -> Any:
 
 
 def select(bind, params, operands, shape, kept) -> Any:
+    """One of several series, by a condition that has no derivative."""
     which, *cases = operands
     if isinstance(which, Series):
         return NotImplemented
@@ -115,10 +122,12 @@ def select(bind, params, operands, shape, kept) -> Any:
 
 
 def maximum(bind, params, operands, shape, kept) -> Any:
+    """The series with the larger value."""
     return _extreme(operands, shape, jnp.greater)
 
 
 def minimum(bind, params, operands, shape, kept) -> Any:
+    """The series with the smaller value."""
     return _extreme(operands, shape, jnp.less)
 
 
@@ -138,6 +147,7 @@ def _extreme(operands, shape, first) -> Any:
 
 
 def absolute(bind, params, operands, shape, kept) -> Any:
+    """The series times the sign of its value."""
     (u,) = operands
     if jnp.iscomplexobj(u.value):
         return NotImplemented
@@ -146,6 +156,7 @@ def absolute(bind, params, operands, shape, kept) -> Any:
 
 
 def clamp(bind, params, operands, shape, kept) -> Any:
+    """The series where its value lies between bounds, and a bound elsewhere."""
     lower, u, upper = operands
     if isinstance(lower, Series) or isinstance(upper, Series):
         return NotImplemented
