@@ -19,6 +19,7 @@ from .chaotic import (
     Rossler,
     Thomas,
 )
+from .diffusion_sorption import DiffusionSorption
 from .dispersive import ComplexGinzburgLandau, KortewegDeVries, NonlinearSchrodinger
 from .divergence_form import DivergenceForm
 from .forcing import Force, band_limited, kolmogorov, uniform_force
@@ -51,6 +52,7 @@ __all__ = [
     "Chua",
     "ComplexGinzburgLandau",
     "Diffusion",
+    "DiffusionSorption",
     "Dispersion",
     "DivergenceForm",
     "Equation",

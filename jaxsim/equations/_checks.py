@@ -34,6 +34,11 @@ def require_positive(equation: Any, *names: str) -> None:
     _require(equation, names, lambda value: value > 0, "must be positive")
 
 
+def require_share(equation: Any, *names: str) -> None:
+    """`ValueError` for a parameter that is not between 0 and 1; traced values pass."""
+    _require(equation, names, lambda value: (value > 0) & (value < 1), "must be between 0 and 1")
+
+
 def _require(equation, names, holds, demand):
     for name in names:
         value = getattr(equation, name)
