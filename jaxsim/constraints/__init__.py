@@ -1,20 +1,26 @@
-"""Conditions that hold by construction, around any callable of `(t, x, ...)`."""
+"""Hard constraints: fields that obey by construction, and layers that solve for it."""
 
+from .bases import Chebyshev, FourierSeries, TensorProduct
 from .boundary import OnBoundary
 from .box import OnBox, VanishingOnBox
 from .consistency import check_consistent
 from .distances import Both, Either, Inside, Joined, Outside, Plane, Segment, Smooth, to_boundary
 from .initial import FromInitial, Lift, Saturating
+from .layer import ConstraintLayer
 from .periodic import Embedded
 from .potentials import Conserved, Gradient, MeanFree, Solenoidal
 from .range import Bounded, Positive
+from .satisfy import satisfy
 
 __all__ = [
     "Both",
     "Bounded",
+    "Chebyshev",
     "Conserved",
+    "ConstraintLayer",
     "Either",
     "Embedded",
+    "FourierSeries",
     "FromInitial",
     "Gradient",
     "Inside",
@@ -30,7 +36,9 @@ __all__ = [
     "Segment",
     "Smooth",
     "Solenoidal",
+    "TensorProduct",
     "VanishingOnBox",
     "check_consistent",
+    "satisfy",
     "to_boundary",
 ]

@@ -1,9 +1,11 @@
 """What fields are made of: one file per space."""
 
 from ._base import Modes, NoDiagonalForm, Space
+from ._expressions import AbstractLeaf, Coefficients, coefficients_of, like_of
 from .body import Body
 from .boundary import Boundary, Dirichlet, Neumann, Periodic, Robin
 from .conservation import Central, Reconstruction, Upwind, transport
+from .dictionary import Dictionary, Expansion, check_functions, sum_of, weighted
 from .finite_difference import FiniteDifference
 from .flow_boundary import ConvectiveOutflow, FlowBoundary, FreeSlip, Inflow, MovingWall, NoSlip, Outflow
 from .fourier import Fourier
@@ -14,12 +16,16 @@ from .sharding import error_if, shard
 from .staggered import Staggered
 
 __all__ = [
+    "AbstractLeaf",
     "Body",
     "Boundary",
     "Callables",
     "Central",
+    "Coefficients",
     "ConvectiveOutflow",
+    "Dictionary",
     "Dirichlet",
+    "Expansion",
     "FiniteDifference",
     "FlowBoundary",
     "Fourier",
@@ -39,8 +45,13 @@ __all__ = [
     "Space",
     "Staggered",
     "Upwind",
+    "check_functions",
+    "coefficients_of",
     "error_if",
     "interpolate",
+    "like_of",
     "shard",
+    "sum_of",
     "transport",
+    "weighted",
 ]

@@ -5,6 +5,7 @@ derivative asks its operand for the derivatives one order up, a linear function 
 product and chain rules ask for all smaller derivatives too.
 """
 
+import abc
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,9 +13,25 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ..taylor import Series, closure, factorial, ordered, plus, propagate, taylor, unit
+from ..taylor import Index, Series, closure, factorial, ordered, plus, propagate, taylor, unit
 
 Wanted = dict[int, set]
+Coefficients = dict[Index, jax.Array]
+
+
+class AbstractLeaf(eqx.Module):
+    """A callable `(t, x, ...)` that finds its own Taylor coefficients."""
+
+    @abc.abstractmethod
+    def coefficients(self, point: Sequence[jax.Array], indices: Sequence[Index]) -> Coefficients:
+        """Derivatives over factorials at a point, by multi-index; what is zero everywhere may be absent."""
+
+    @abc.abstractmethod
+    def like(self, point: Sequence[jax.Array]) -> jax.ShapeDtypeStruct:
+        """Shape and type of the value, without evaluating it."""
+
+    def __call__(self, *point) -> jax.Array:
+        return coefficients_of(self, [jnp.asarray(x) for x in point], [(0,) * len(point)])[(0,) * len(point)]
 
 
 class Apply(eqx.Module):
@@ -79,8 +96,30 @@ def shape_of(node: Callable, point: Sequence) -> jax.ShapeDtypeStruct:
         elif isinstance(n, Apply):
             found[id(n)] = eqx.filter_eval_shape(n.function, *(found[id(child)] for child in n.children))
         else:
-            found[id(n)] = eqx.filter_eval_shape(lambda *x, leaf=n: jnp.asarray(leaf(*x)), *point)
+            found[id(n)] = like_of(n, point)
     return found[id(node)]
+
+
+def like_of(leaf: Callable, point: Sequence) -> jax.ShapeDtypeStruct:
+    """Shape and type of the value of a callable of the coordinates."""
+    if isinstance(leaf, AbstractLeaf):
+        return leaf.like(point)
+    return eqx.filter_eval_shape(lambda *x: jnp.asarray(leaf(*x)), *point)
+
+
+def coefficients_of(leaf: Callable, point: Sequence, indices: Sequence[Index]) -> Coefficients:
+    """The Taylor coefficients of a callable of the coordinates, by multi-index, that of zero among them."""
+    zero = (0,) * len(point)
+    if isinstance(leaf, AbstractLeaf):
+        found = leaf.coefficients(point, indices)
+    elif not any(map(any, indices)):
+        found = {zero: jnp.asarray(leaf(*point))}
+    else:
+        found = dict(taylor(leaf, point, indices).items())
+    if zero in found:
+        return found
+    like = like_of(leaf, point)
+    return {zero: jnp.zeros(like.shape, like.dtype)} | found
 
 
 class _Terms:
@@ -96,11 +135,8 @@ class _Terms:
 
 
 def _leaf(leaf: Callable, point, indices) -> _Terms:
-    if not any(map(any, indices)):
-        value = leaf(*point)
-        return _Terms(value, {(0,) * len(point): value})
-    series = taylor(leaf, point, indices)
-    return _Terms(series.value, {a: part for a, part in series.items() if a in indices})
+    found = coefficients_of(leaf, point, indices)
+    return _Terms(found[(0,) * len(point)], {a: part for a, part in found.items() if a in indices})
 
 
 def _differentiate(child: _Terms, index, indices) -> _Terms:
