@@ -4,6 +4,7 @@ from ._base import AbstractNet, initialized
 from .chain import Chain
 from .choice import weighted_choice
 from .dense import AbstractDense, Dense, FactorizedDense
+from .fno import FNO, SpectralConvolution
 from .fourier_features import FourierFeatures
 from .gaussians import GaussianFeatures, Gaussians, centers_by_weight
 from .mlp import MLP
@@ -13,6 +14,7 @@ from .separable import Separable
 from .siren import SIREN
 
 __all__ = [
+    "FNO",
     "MLP",
     "SIREN",
     "AbstractDense",
@@ -27,6 +29,7 @@ __all__ = [
     "PirateBlock",
     "PirateNet",
     "Separable",
+    "SpectralConvolution",
     "centers_by_weight",
     "initialized",
     "weighted_choice",
