@@ -6,9 +6,13 @@ from .box import OnBox, VanishingOnBox
 from .consistency import check_consistent
 from .distances import Both, Either, Inside, Joined, Outside, Plane, Segment, Smooth, to_boundary
 from .initial import FromInitial, Lift, Saturating
+from .integral import IntegralProjection
 from .layer import ConstraintLayer
+from .on_grid import OnGrid
 from .periodic import Embedded
 from .potentials import Conserved, Gradient, MeanFree, Solenoidal
+from .projected import Projected
+from .quadrature import Quadrature
 from .range import Bounded, Positive
 from .satisfy import satisfy
 
@@ -24,14 +28,18 @@ __all__ = [
     "FromInitial",
     "Gradient",
     "Inside",
+    "IntegralProjection",
     "Joined",
     "Lift",
     "MeanFree",
     "OnBoundary",
     "OnBox",
+    "OnGrid",
     "Outside",
     "Plane",
     "Positive",
+    "Projected",
+    "Quadrature",
     "Saturating",
     "Segment",
     "Smooth",
