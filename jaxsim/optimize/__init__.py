@@ -1,7 +1,9 @@
 """Optimization of models: least squares, quasi-Newton and first-order methods, and the training loop."""
 
+from .adjoint import AbstractAdjoint, Implicit, OneStep, Truncated, Unrolled
 from .balance import GradientNorm, NeuralTangentKernel, RowAttention
 from .dense_qr import DenseQR
+from .direct import Direct
 from .first_order import FirstOrder, FirstOrderState
 from .gauss_newton import GaussNewton
 from .lbfgs import LBFGS
@@ -24,6 +26,7 @@ __all__ = [
     "BFGS",
     "LBFGS",
     "SSBFGS",
+    "AbstractAdjoint",
     "AbstractLinearization",
     "AbstractMethod",
     "AbstractQuasiNewton",
@@ -31,17 +34,20 @@ __all__ = [
     "AbstractRule",
     "AbstractSystem",
     "DenseQR",
+    "Direct",
     "Diverged",
     "FirstOrder",
     "FirstOrderState",
     "Frozen",
     "GaussNewton",
     "GradientNorm",
+    "Implicit",
     "LevenbergMarquardt",
     "LevenbergMarquardtState",
     "NeuralTangentKernel",
     "NormalEquations",
     "OnFailure",
+    "OneStep",
     "QuasiNewtonState",
     "RowAttention",
     "Rows",
@@ -51,6 +57,8 @@ __all__ = [
     "Solved",
     "Status",
     "Training",
+    "Truncated",
+    "Unrolled",
     "WolfeSearch",
     "combine",
     "frozen",

@@ -1,13 +1,29 @@
 """Damped Gauss-Newton steps on a small dense problem, by orthogonal transformations."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from .solved import SolveStatus
+from .stationary import column_norms, damped_step
+from .thin_qr import ThinQR, removable_part
+
+Rows = Callable[[jax.Array], jax.Array]
+
+
+class TallState(NamedTuple):
+    """An iterate of a least-squares method: unknowns `(n,)`, residual `(m,)`, the factors of the Jacobian there, the
+    part $Q^T r$ that is left to remove, the damping, and the number of steps."""
+
+    unknowns: jax.Array
+    right: jax.Array
+    factors: ThinQR
+    part: jax.Array
+    damping: jax.Array
+    steps: jax.Array
 
 
 class GaussNewton(eqx.Module):
@@ -33,62 +49,55 @@ class GaussNewton(eqx.Module):
     steps: int | jax.Array = 50
     damping: float | jax.Array = 1e-3
 
-    def __call__(self, rows: Callable[[jax.Array], jax.Array], guess: jax.Array
-                 ) -> tuple[jax.Array, SolveStatus, jax.Array]:  # fmt: skip
-        """Solve from a guess.
+    def start(self, rows: Rows, jacobian: Rows, guess: jax.Array) -> TallState:
+        """The state at a guess."""
+        right, factors = rows(guess), ThinQR.of(jacobian(guess))
+        damping = jnp.asarray(self.damping, guess.dtype)
+        return TallState(guess, right, factors, factors.down(right), damping, jnp.asarray(0))
 
-        **Returns:** the best unknowns, shape `(n,)`; a `SolveStatus`, which is never `rank_deficient`; and the number
-        of steps.
-        """
-        eps = jnp.finfo(guess.dtype).eps
-        tolerance = 1e-2 * eps**0.5 if self.tolerance is None else self.tolerance
+    def going(self, state: TallState) -> jax.Array:
+        """Whether another step is due."""
+        end = self._met(state) | (state.steps >= self.steps) | (state.damping >= self._most(state))
+        return ~end & jnp.isfinite(jnp.linalg.norm(state.right))
 
-        def look(unknowns):
-            right = rows(unknowns)
-            return right, removable_part(jax.jacfwd(rows)(unknowns), right)
-
-        def going(carry):
-            _, right, (_, part), damping, steps = carry
-            size = jnp.linalg.norm(right)
-            met = jnp.linalg.norm(part) <= tolerance * (1 + size)
-            return ~met & (steps < self.steps) & (damping < 1 / eps) & jnp.isfinite(size)
-
-        def step(carry):
-            unknowns, right, (triangle, part), damping, steps = carry
+    def step(self, rows: Rows, jacobian: Rows, state: TallState, differentiable: bool = False) -> TallState:
+        """One step, taken or refused; `differentiable` in the unknowns and in all that `rows` closes over."""
+        unknowns, right, factors, part, damping, steps = state
+        eps, triangle = jnp.finfo(right.dtype).eps, factors.triangle
+        if differentiable:
+            change = damped_step(rows, unknowns, right, factors, damping)
+        else:
             change = -damped(triangle, part, damping)
-            trial = unknowns + change
-            ahead = rows(trial)
-            old, new = right @ right, ahead @ ahead
-            taken = new <= old * (1 + 8 * eps)
-            predicted = part @ part - jnp.sum((part + triangle @ change) ** 2)
-            gain = (old - new) / jnp.where(predicted > 0, predicted, 1)
-            shrink = jnp.maximum(0.1, 1 - (2 * jnp.clip(gain, 0, 1) - 1) ** 3)
-            damping = jnp.where(taken, damping * shrink, damping * 4)
-            unknowns, right = jnp.where(taken, trial, unknowns), jnp.where(taken, ahead, right)
-            return unknowns, right, removable_part(jax.jacfwd(rows)(unknowns), right), damping, steps + 1
+        trial = unknowns + change
+        ahead = rows(trial)
+        old, new = right @ right, ahead @ ahead
+        taken = new <= old * (1 + 8 * eps)
+        predicted = part @ part - jnp.sum((part + triangle @ change) ** 2)
+        gain = jax.lax.stop_gradient((old - new) / jnp.where(predicted > 0, predicted, 1))
+        shrink = jnp.maximum(0.1, 1 - (2 * jnp.clip(gain, 0, 1) - 1) ** 3)
+        damping = jnp.where(taken, damping * shrink, damping * 4)
+        unknowns, right = jnp.where(taken, trial, unknowns), jnp.where(taken, ahead, right)
+        factors = ThinQR.of(jacobian(unknowns))
+        return TallState(unknowns, right, factors, factors.down(right), damping, steps + 1)
 
-        right, seen = look(guess)
-        carry = guess, right, seen, jnp.asarray(self.damping, guess.dtype), jnp.asarray(0)
-        unknowns, right, (_, part), damping, steps = lax.while_loop(going, step, carry)
-        size = jnp.linalg.norm(right)
-        status = SolveStatus.where(damping < 1 / eps, SolveStatus.max_steps, SolveStatus.stalled)
-        status = SolveStatus.where(jnp.linalg.norm(part) <= tolerance * (1 + size), SolveStatus.converged, status)
-        return unknowns, SolveStatus.where(jnp.isfinite(size), status, SolveStatus.nonfinite), steps
+    def status(self, state: TallState) -> SolveStatus:
+        """How it ended; never `rank_deficient`, which is found later."""
+        status = SolveStatus.where(state.damping < self._most(state), SolveStatus.max_steps, SolveStatus.stalled)
+        status = SolveStatus.where(self._met(state), SolveStatus.converged, status)
+        return SolveStatus.where(jnp.isfinite(jnp.linalg.norm(state.right)), status, SolveStatus.nonfinite)
 
+    def _met(self, state):
+        eps = jnp.finfo(state.right.dtype).eps
+        tolerance = 1e-2 * eps**0.5 if self.tolerance is None else self.tolerance
+        size = jnp.linalg.norm(state.right)
+        return jnp.linalg.norm(state.part) <= tolerance * (1 + size)
 
-def removable_part(matrix: jax.Array, right: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """R and $Q^T r$ of a Jacobian `(m, n)` and a residual `(m,)`, shapes `(n, n)` and `(n,)`, without Q."""
-    rows, size = matrix.shape
-    both = jnp.pad(jnp.column_stack([matrix, right]), ((0, max(size + 1 - rows, 0)), (0, 0)))
-    both = jnp.linalg.qr(both, mode="r")
-    return both[:size, :size], both[:size, size]
+    def _most(self, state):
+        return 1 / jnp.finfo(state.right.dtype).eps
 
 
 def damped(triangle: jax.Array, part: jax.Array, damping: jax.Array) -> jax.Array:
     """The `d` that minimizes $|R d - c|^2 + \\lambda |D d|^2$ with the column norms of R."""
-    norms = jnp.linalg.norm(triangle, axis=0)
-    norms = jnp.where(norms > 0, norms, 1)
-    reduced, right = removable_part(
-        jnp.concatenate([triangle, jnp.sqrt(damping) * jnp.diag(norms)]), jnp.pad(part, (0, len(part)))
-    )
+    below = jnp.sqrt(damping) * jnp.diag(column_norms(triangle))
+    reduced, right = removable_part(jnp.concatenate([triangle, below]), jnp.pad(part, (0, len(part))))
     return jax.scipy.linalg.solve_triangular(reduced, right)

@@ -1,7 +1,6 @@
 """Least squares whose solution is differentiated by the implicit function theorem."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -10,122 +9,165 @@ import jax.numpy as jnp
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
+from ._loops import scanned, until_done
+from ._manual import alike, inside_shard_map
+from .adjoint import AbstractAdjoint, Implicit, Truncated, Unrolled
+from .affine import is_affine
+from .direct import Direct
 from .gauss_newton import GaussNewton
-from .solved import OnFailure, Solved, SolveStatus
+from .solved import OnFailure, Solved, SolveStatus, delivered, fine, refuse_raise_in_shard_map
+from .stationary import stationary_change, tall_solve
+from .thin_qr import PseudoInverse, ThinQR
 
 
 def least_squares(residual: Callable[[Any, Any], Any], guess: Any, parameters: Any = None, *,
-                  method: GaussNewton | None = None, curvature: bool = True,
-                  on_failure: OnFailure = OnFailure.RAISE) -> Solved:  # fmt: skip
+                  method: GaussNewton | Direct | None = None, adjoint: AbstractAdjoint | None = None,
+                  on_failure: OnFailure = OnFailure.RAISE,
+                  jacobian: Callable[[Any, Any], Any] | None = None) -> Solved:  # fmt: skip
     """The unknowns $w$ with the least $|r(w, \\theta)|^2$, and their derivatives in $\\theta$.
 
     At a solution $J^T r = 0$, and with the thin factorization $J = Q R$ and $S = \\sum_i r_i \\nabla^2 r_i$
 
     $$\\dot w = -R^{-1} (I + R^{-T} S R^{-1})^{-1} \\big(Q^T \\dot r + R^{-T} \\dot J^T r\\big)$$
 
-    whose rounding error grows with the condition number of $J$, not with its square. It is a forward rule whose
-    transpose JAX finds, so that forward, reverse and second derivatives all work, under `jit`, `vmap` and `shard_map`.
+    whose rounding error grows with the condition number of $J$, not with its square. Forward, reverse and second
+    derivatives all work, under `jit`, `vmap` and `shard_map`, and use the factors of the last step.
 
     **Arguments:**
 
     - `residual`: $r$, a function of the unknowns and the parameters that returns a pytree of real arrays.
     - `guess`: a pytree of real arrays like the unknowns; it has no gradient.
     - `parameters`: $\\theta$, any pytree. Arrays that `residual` closes over are differentiated too.
-    - `method`: how it is solved; `GaussNewton()` by default.
-    - `curvature`: whether $S$ counts. Without it, derivatives are right only where the residual vanishes.
+    - `method`: how it is solved. By default `Direct()` where the residual is affine in the unknowns, which shows when
+        it is traced, and `GaussNewton()` otherwise.
+    - `adjoint`: how it is differentiated, `Implicit()` by default.
     - `on_failure`: what becomes of an instance that did not converge.
+    - `jacobian`: where it is known by cheaper means than one product per unknown, a function of the unknowns and the
+        parameters that returns what `jax.jacfwd(residual)` would, for unknowns that are one array `(n,)`. No
+        derivative is taken of it.
 
-    **Returns:** a `Solved`. Where the unknowns are not determined, derivatives are those of least length.
+    **Returns:** a `Solved`, its `residual` with the structure of what `residual` returns. Where the unknowns are not
+    determined, derivatives are those of least length.
 
-    **Raises:** an equinox run-time error where an instance fails, with `OnFailure.RAISE`.
+    **Raises:** `TypeError` for unknowns or residuals that are not real, and an equinox run-time error where an instance
+    fails, with `OnFailure.RAISE`.
 
-    References: Golub and Pereyra, SIAM J. Numer. Anal. 10, 413 (1973) for derivatives of least squares; Blondel et al.,
-    Efficient and modular implicit differentiation, NeurIPS 2022, for the use of stationarity.
+    References: Golub and Pereyra, SIAM J. Numer. Anal. 10, 413 (1973) for derivatives of least squares; Björck,
+    Numerical Methods for Least Squares Problems (1996), section 1.1.5, for the augmented system.
     """
+    refuse_raise_in_shard_map(on_failure, "least_squares")
+    adjoint = Implicit() if adjoint is None else adjoint
+    if isinstance(adjoint, Implicit) and (adjoint.linear is not None or adjoint.guess is not None):
+        raise ValueError("least_squares has the factors of the Jacobian for its derivatives: give `Implicit()` without "
+                         "`linear` and `guess`, which are for `root` and `fixed_point`.")  # fmt: skip
     flat, unravel = ravel_pytree(lax.stop_gradient(guess))
     if not jnp.issubdtype(flat.dtype, jnp.floating) or flat.size == 0:
-        raise TypeError(f"least_squares: the guess is a pytree of real arrays, got {eqx.tree_pformat(guess)}.")
+        raise TypeError(f"least_squares: the guess is a pytree of real arrays, got {eqx.tree_pformat(guess)}. For "
+                        "complex unknowns give their real and imaginary parts.")  # fmt: skip
+    shapes = eqx.filter_eval_shape(residual, guess, parameters)
+    problem = _closed(residual, jacobian, shapes, flat, unravel, parameters)
+    if inside_shard_map():  # what the residual closes over is known now
+        flat = alike(flat, problem)
+        problem = _closed(residual, jacobian, shapes, flat, unravel, parameters)
+    affine = is_affine(lambda w: problem[0](w, parameters), flat)
+    method = (Direct() if affine else GaussNewton()) if method is None else method
+    curvature = isinstance(adjoint, Implicit) and adjoint.curvature and not affine
+    how = {"guess": flat, "method": method, "curvature": curvature, "on_failure": on_failure}
+    if isinstance(adjoint, Unrolled):
+        unknowns, told = _unrolled(problem, adjoint, flat, method)
+    elif isinstance(adjoint, Truncated):
+        unknowns, told, inverse = lax.stop_gradient(_solve(problem, **how))
+        unknowns = _truncated(problem, adjoint, unknowns, inverse)
+    elif isinstance(adjoint, Implicit):
+        unknowns, told, _ = _solve(problem, **how)
+    else:
+        raise TypeError(f"least_squares: `adjoint` is Implicit(), Truncated(steps) or Unrolled(steps), got {adjoint}.")
+    status, right, *rest = told
+    solved = Solved(unravel(unknowns), status, _norms(right, shapes), *rest)
+    return delivered(solved, on_failure, "least_squares")
+
+
+def _closed(residual, jacobian, shapes, flat, unravel, parameters):
+    """Functions of the flat unknowns and the parameters, with everything they close over as their leaves."""
+    if any(jnp.issubdtype(leaf.dtype, jnp.complexfloating) for leaf in jax.tree.leaves(shapes)):
+        raise TypeError("least_squares: the residual must be real. Return its real and imaginary parts.")
+    if not jax.tree.leaves(shapes):
+        raise TypeError("least_squares: the residual has no arrays.")
 
     def rows(unknowns, parameters):
-        value, _ = ravel_pytree(residual(unravel(unknowns), parameters))
-        if jnp.iscomplexobj(value):
-            raise TypeError("least_squares: the residual must be real. Return its two parts.")
-        return value.astype(flat.dtype)
+        return ravel_pytree(residual(unravel(unknowns), parameters))[0].astype(flat.dtype)
 
-    method = GaussNewton() if method is None else method
-    closed = eqx.filter_closure_convert(rows, flat, parameters)
-    unknowns, (status, size, steps, rank, condition) = _solve((closed, parameters), guess=flat, method=method,
-                                                              curvature=curvature)  # fmt: skip
-    solved = Solved(unknowns, status, size, steps, rank, condition)
-    value = _after(unknowns, solved.succeeded, status, on_failure)
-    return Solved(unravel(value), status, size, steps, rank, condition)
+    def matrix(unknowns, parameters):
+        found = jacobian(unravel(unknowns), parameters)
+        wanted = jax.tree.map(lambda leaf: (*leaf.shape, flat.size), shapes)
+        if jax.tree.structure(found) != jax.tree.structure(shapes) or jax.tree.map(jnp.shape, found) != wanted:
+            raise ValueError("least_squares: `jacobian` returns what `jax.jacfwd(residual)` would for unknowns of "
+                             f"shape {flat.shape}, shapes {wanted}; got {jax.tree.map(jnp.shape, found)}.")  # fmt: skip
+        leaves = [leaf.reshape(-1, flat.size) for leaf in jax.tree.leaves(found)]
+        return jnp.concatenate(leaves).astype(flat.dtype)
+
+    rows = eqx.filter_closure_convert(rows, flat, parameters)
+    matrix = None if jacobian is None else eqx.filter_closure_convert(matrix, flat, parameters)
+    return rows, matrix, parameters
 
 
-def _after(unknowns, succeeded, status, on_failure) -> jax.Array:
-    if on_failure is OnFailure.RAISE:
-        return eqx.error_if(unknowns, ~succeeded, "least_squares did not converge: give a better guess, more `steps` "
-                            "or a larger `tolerance`, or see `on_failure` and `Solved.status`.")  # fmt: skip
-    if on_failure is OnFailure.STOP:
-        return jnp.where(succeeded, unknowns, lax.stop_gradient(unknowns))
-    if on_failure is OnFailure.NAN:
-        return jnp.where(succeeded, unknowns, jnp.nan)
-    return unknowns
+def _functions(problem):
+    rows, matrix, parameters = problem
+    at = lambda unknowns: rows(unknowns, parameters)
+    return at, jax.jacfwd(at) if matrix is None else lambda unknowns: matrix(unknowns, parameters)
+
+
+def _norms(right, shapes):
+    """The norm of each block of a flat residual."""
+    leaves, structure = jax.tree.flatten(shapes)
+    ends = [sum(leaf.size for leaf in leaves[: i + 1]) for i in range(len(leaves))]
+    pieces = [right[end - leaf.size : end] for leaf, end in zip(leaves, ends, strict=True)]
+    return jax.tree.unflatten(structure, [jnp.linalg.norm(piece) for piece in pieces])
+
+
+def _told(method, state):
+    """What there is to say about the end of a solve, and what its derivatives need."""
+    inverse = PseudoInverse.of(state.factors)
+    status = method.status(state)
+    deficient = (inverse.rank < state.unknowns.size) & (status == SolveStatus.converged)
+    status = SolveStatus.where(deficient, SolveStatus.rank_deficient, status)
+    return (status, lax.stop_gradient(state.right), state.steps, inverse.rank, inverse.condition), inverse
 
 
 @eqx.filter_custom_jvp
-def _solve(problem, *, guess, method, curvature):
-    closed, parameters = problem
-    rows = lambda unknowns: closed(unknowns, parameters)
-    unknowns, status, steps = method(rows, guess)
-    right, matrix = rows(unknowns), jax.jacfwd(rows)(unknowns)
-    diagonal = jnp.abs(jnp.diagonal(jnp.linalg.qr(matrix, mode="r")))
-    determined = diagonal > _least(matrix) * jnp.max(diagonal)
-    rank = jnp.sum(determined)
-    condition = jnp.max(diagonal) / jnp.min(diagonal) if len(diagonal) == len(guess) else jnp.inf * jnp.max(diagonal)
-    deficient = (rank < len(guess)) & (status == SolveStatus.converged)
-    status = SolveStatus.where(deficient, SolveStatus.rank_deficient, status)
-    return unknowns, (status, jnp.linalg.norm(right), steps, rank, condition)
+def _solve(problem, *, guess, method, curvature, on_failure):
+    rows, jacobian = _functions(problem)
+    state = alike(method.start(rows, jacobian, guess), problem, method)
+    state = until_done(method.going, lambda state: method.step(rows, jacobian, state), state)
+    told, inverse = _told(method, state)
+    return state.unknowns, told, inverse
 
 
 @_solve.def_jvp
-def _solve_jvp(primals, tangents, *, guess, method, curvature):
+def _solve_jvp(primals, tangents, *, guess, method, curvature, on_failure):
     (problem,), (moved,) = primals, tangents
-    unknowns, told = _solve(problem, guess=guess, method=method, curvature=curvature)
-    status, _, _, rank, _ = told
-    fine = (status == SolveStatus.converged) | (status == SolveStatus.rank_deficient)
+    unknowns, told, inverse = _solve(problem, guess=guess, method=method, curvature=curvature, on_failure=on_failure)
     arrays, rest = eqx.partition(problem, eqx.is_inexact_array)
     moved = jax.tree.map(lambda a, d: jnp.zeros_like(a) if d is None else d, arrays, moved)
-
-    def rows(arrays, unknowns):
-        closed, parameters = eqx.combine(arrays, rest)
-        return closed(unknowns, parameters)
-
-    right, right_moved = jax.jvp(lambda arrays: rows(arrays, unknowns), (arrays,), (moved,))
-    gradient = lambda arrays: jax.vjp(partial(rows, arrays), unknowns)[1](right)[0]
-    _, gradient_moved = jax.jvp(gradient, (arrays,), (moved,))
-    matrix = jax.jacfwd(partial(rows, arrays))(unknowns)
-    orthogonal, triangle = _factors(matrix, rank, fine)
-    back = lambda b: jax.scipy.linalg.solve_triangular(triangle, b, trans=1)
-    change = orthogonal.T @ right_moved + back(gradient_moved)
-    if curvature:
-        second = jax.hessian(lambda w: right @ rows(arrays, w))(unknowns)
-        bent = back(back(jnp.where(fine, second, 0)).T)  # symmetric
-        change = jnp.linalg.solve(jnp.eye(len(change), dtype=change.dtype) + bent, change)
-    change = -jax.scipy.linalg.solve_triangular(triangle, change)
-    still = jax.tree.map(lambda leaf: jnp.zeros_like(leaf) if eqx.is_inexact_array(leaf) else None, told)
-    return (unknowns, told), (change, still)
+    rows = lambda arrays, unknowns: _functions(eqx.combine(arrays, rest))[0](unknowns)
+    change = stationary_change(rows, arrays, moved, unknowns, inverse, fine(told[0], on_failure), curvature)
+    still = jax.tree.map(lambda leaf: jnp.zeros_like(leaf) if eqx.is_inexact_array(leaf) else None, (told, inverse))
+    return (unknowns, told, inverse), (change, *still)
 
 
-def _factors(matrix, rank, fine) -> tuple[jax.Array, jax.Array]:
-    """Q and R. Where the rank is not full, of the matrix above a small multiple of the identity, which leaves the
-    shortest of all solutions; where a solve failed, of the identity, since its derivative is not used."""
-    rows, size = matrix.shape
-    scale = jnp.max(jnp.linalg.norm(matrix, axis=0))
-    short = jnp.where(rank < size, jnp.finfo(matrix.dtype).eps ** 0.5 * scale, 0).astype(matrix.dtype)
-    below = lax.stop_gradient(jnp.where(fine, short, 1)) * jnp.eye(size, dtype=matrix.dtype)
-    orthogonal, triangle = jnp.linalg.qr(jnp.concatenate([jnp.where(fine, matrix, 0), below]))
-    return orthogonal[:rows], triangle
+def _truncated(problem, adjoint, unknowns, inverse):
+    """Undamped differentiable steps from the solution."""
+    rows, jacobian = _functions(problem)
+    for step in range(adjoint.steps):
+        inverse = inverse if step == 0 else PseudoInverse.of(ThinQR.of(jacobian(unknowns)))
+        none = jnp.zeros_like(unknowns)
+        unknowns = unknowns + tall_solve(rows, unknowns, rows(unknowns), none, inverse.solve)
+    return unknowns
 
 
-def _least(matrix) -> float:
-    return 10 * max(matrix.shape) * jnp.finfo(matrix.dtype).eps
+def _unrolled(problem, adjoint, guess, method):
+    rows, jacobian = _functions(problem)
+    state = alike(method.start(rows, jacobian, guess), problem, method)
+    step = lambda state: method.step(rows, jacobian, state, differentiable=True)
+    state = scanned(method.going, step, state, adjoint)
+    return state.unknowns, lax.stop_gradient(_told(method, state)[0])

@@ -5,6 +5,10 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
+from jax import lax
+
+from ._manual import inside_shard_map
 
 
 class SolveStatus(eqx.Enumeration):
@@ -36,22 +40,52 @@ class Solved(eqx.Module):
 
     - `value`: like the guess.
     - `status`: a `SolveStatus`; failures are all but `converged` and `rank_deficient`.
-    - `residual`: $|r|$ at the value.
+    - `residual`: $|r|$ at the value; where a residual is a pytree of blocks, one number for each.
     - `steps`: how many were taken.
-    - `rank`: of the Jacobian there.
-    - `condition`: an estimate of its condition number, the largest over the least diagonal entry of R.
+    - `rank`, `condition`: of the Jacobian there, the number and the ratio of its singular values; `None` where the
+        method has none.
 
     All but `value` are without gradient.
     """
 
     value: Any
     status: SolveStatus
-    residual: jax.Array
+    residual: Any
     steps: jax.Array
-    rank: jax.Array
-    condition: jax.Array
+    rank: jax.Array | None = None
+    condition: jax.Array | None = None
 
     @property
     def succeeded(self) -> jax.Array:
         """Whether the value is a solution, a boolean."""
         return (self.status == SolveStatus.converged) | (self.status == SolveStatus.rank_deficient)
+
+
+def fine(status: SolveStatus, on_failure: OnFailure) -> jax.Array:
+    """Whether a solve has a derivative that is wanted, a boolean."""
+    if on_failure is OnFailure.KEEP:
+        return status != SolveStatus.nonfinite
+    return (status == SolveStatus.converged) | (status == SolveStatus.rank_deficient)
+
+
+def delivered(solved: Solved, on_failure: OnFailure, name: str) -> Solved:
+    """What a solve called `name` returns, after what is done where it failed."""
+    if on_failure is OnFailure.KEEP:
+        return solved
+    succeeded = solved.succeeded
+    if on_failure is OnFailure.RAISE:
+        message = (f"{name} did not converge: give a better guess, more `steps` or a larger `tolerance`, or see "
+                   "`on_failure` and `Solved.status`.")  # fmt: skip
+        value = eqx.error_if(solved.value, ~succeeded, message)
+    elif on_failure is OnFailure.STOP:
+        value = jax.tree.map(lambda x: jnp.where(succeeded, x, lax.stop_gradient(x)), solved.value)
+    else:
+        value = jax.tree.map(lambda x: jnp.where(succeeded, x, jnp.nan), solved.value)
+    return eqx.tree_at(lambda s: s.value, solved, value)
+
+
+def refuse_raise_in_shard_map(on_failure: OnFailure, name: str):
+    """Say at trace time what cannot work."""
+    if on_failure is OnFailure.RAISE and inside_shard_map():
+        raise ValueError(f"{name}: no error can be raised inside jax.shard_map. Give `on_failure=OnFailure.STOP`, NAN "
+                         "or KEEP, and look at `Solved.status`.")  # fmt: skip
