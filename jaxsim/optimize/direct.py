@@ -3,6 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from .gauss_newton import Rows, TallState
 from .solved import SolveStatus
@@ -21,7 +22,7 @@ class Direct(eqx.Module):
         """The state at zero."""
         zero = jnp.zeros_like(guess)
         right, factors = rows(zero), ThinQR.of(jacobian(zero))
-        return TallState(zero, right, factors, factors.down(right), jnp.ones((), guess.dtype), jnp.asarray(0))
+        return TallState(zero, right, factors, factors.down(lax.stop_gradient(right)), jnp.ones((), guess.dtype), jnp.asarray(0))
 
     def going(self, state: TallState) -> jax.Array:
         """Whether the step is still due."""
@@ -39,7 +40,7 @@ class Direct(eqx.Module):
         right = rows(unknowns)
         # What another step could still remove, in units of what rounding leaves, is kept where a damping would be.
         size = jnp.linalg.norm(state.right) + inverse.values[0] * jnp.linalg.norm(change)
-        part = state.factors.down(right)
+        part = state.factors.down(lax.stop_gradient(right))
         left = jnp.linalg.norm(part) / jnp.where(size > 0, size, 1)
         return TallState(unknowns, right, state.factors, part, left, state.steps + 1)
 

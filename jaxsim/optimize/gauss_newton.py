@@ -6,6 +6,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from .solved import SolveStatus
 from .stationary import column_norms, damped_step
@@ -53,7 +54,7 @@ class GaussNewton(eqx.Module):
         """The state at a guess."""
         right, factors = rows(guess), ThinQR.of(jacobian(guess))
         damping = jnp.asarray(self.damping, guess.dtype)
-        return TallState(guess, right, factors, factors.down(right), damping, jnp.asarray(0))
+        return TallState(guess, right, factors, factors.down(lax.stop_gradient(right)), damping, jnp.asarray(0))
 
     def going(self, state: TallState) -> jax.Array:
         """Whether another step is due."""
@@ -73,12 +74,12 @@ class GaussNewton(eqx.Module):
         old, new = right @ right, ahead @ ahead
         taken = new <= old * (1 + 8 * eps)
         predicted = part @ part - jnp.sum((part + triangle @ change) ** 2)
-        gain = jax.lax.stop_gradient((old - new) / jnp.where(predicted > 0, predicted, 1))
+        gain = lax.stop_gradient((old - new) / jnp.where(predicted > 0, predicted, 1))
         shrink = jnp.maximum(0.1, 1 - (2 * jnp.clip(gain, 0, 1) - 1) ** 3)
         damping = jnp.where(taken, damping * shrink, damping * 4)
         unknowns, right = jnp.where(taken, trial, unknowns), jnp.where(taken, ahead, right)
         factors = ThinQR.of(jacobian(unknowns))
-        return TallState(unknowns, right, factors, factors.down(right), damping, steps + 1)
+        return TallState(unknowns, right, factors, factors.down(lax.stop_gradient(right)), damping, steps + 1)
 
     def status(self, state: TallState) -> SolveStatus:
         """How it ended; never `rank_deficient`, which is found later."""
