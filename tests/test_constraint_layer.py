@@ -31,13 +31,12 @@ def points(count, seed=3):
 
 def value_and_slope_jump(u, t):
     slope = js.partial(js.Function(u, 1), 0)
-    left, right = jnp.zeros_like(t), jnp.ones_like(t)
-    return jnp.stack([u(t, left) - u(t, right), slope(t, left) - slope(t, right)])
+    return jnp.stack([u(t, 0.0) - u(t, 1.0), slope(t, 0.0) - slope(t, 1.0)])
 
 
 def at_start(values, count=100):
     x = jnp.linspace(0, 1, count)
-    return Rows(lambda u, s: u(jnp.zeros_like(s[0]), s[0]) - s[1], (x, values(x)), weight=400 * 100 / 600)
+    return Rows(lambda u, s: u(0.0, s[0]) - s[1], (x, values(x)), weight=400 * 100 / 600)
 
 
 def test_a_dictionary_is_a_field_with_exact_derivatives():

@@ -46,7 +46,7 @@ def test_a_layer_on_functions_of_a_grid():
     waves = lambda t, x: np.stack([np.exp(-0.1 * k**2 * t) * np.cos(k * np.pi * x) for k in (1, 2)])
     points = jax.random.uniform(jax.random.key(0), (40, 2)) * 2 - jnp.array([0.0, 1.0])
     x = jnp.linspace(-1, 1, 9)
-    start = Rows(lambda u, s: u(0.0 * s[0], s[0]) - s[1], (x, 3 * jnp.cos(2 * np.pi * x)), weight=100.0)
+    start = Rows(lambda u, s: u(0.0, s[0]) - s[1], (x, 3 * jnp.cos(2 * np.pi * x)), weight=100.0)
 
     @jax.jit
     def weights(values):

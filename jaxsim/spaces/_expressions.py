@@ -31,7 +31,8 @@ class AbstractLeaf(eqx.Module):
         """Shape and type of the value, without evaluating it."""
 
     def __call__(self, *point) -> jax.Array:
-        return coefficients_of(self, [jnp.asarray(x) for x in point], [(0,) * len(point)])[(0,) * len(point)]
+        dtype, zero = jnp.result_type(float, *point), (0,) * len(point)
+        return coefficients_of(self, [jnp.asarray(x, dtype) for x in point], [zero])[zero]
 
 
 class Apply(eqx.Module):
