@@ -62,7 +62,7 @@ def test_rows_from_noted_features_are_the_rows_of_the_field(functions):
     def both(functions, block, weights):
         noted = features(functions, offset, block)
         plain = lambda w: block.values(js.Dictionary(functions, w, offset).data)
-        expected = plain(weights), jax.jacfwd(plain)(weights).reshape(-1, noted.count)
+        expected = plain(weights), jax.jacfwd(plain)(weights)
         return (noted.values(weights), noted.jacobian(weights)), expected
 
     count = len(functions(jnp.array(0.1), jnp.array(0.2)))
@@ -125,7 +125,7 @@ def test_a_linear_equation_takes_one_solve_and_a_network_learns_through_it():
         return diffusion(network, initial).value(jnp.array(0.5), jnp.array(0.3))
 
     loss = eqx.filter_jit(loss)
-    assert diffusion(CODE, initial).steps <= 5
+    assert diffusion(CODE, initial).steps == 1
     slope = jax.jacrev(loss, 1)(network, jnp.zeros(6))
     h = 1e-5
     difference = [(loss(network, h * e) - loss(network, -h * e)) / (2 * h) for e in jnp.eye(6)[:2]]

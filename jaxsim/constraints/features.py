@@ -41,7 +41,7 @@ class Features(eqx.Module):
         return jax.vmap(self._row)(self._fields(weights), self.block.samples)
 
     def jacobian(self, weights: jax.Array) -> jax.Array:
-        """Derivatives of the flat rows in the weights, shape `(rows, N)`: of $g$, times $\\Phi$."""
+        """Derivatives of `values` in the weights, shape `(samples, *shape of one, N)`: of $g$, times $\\Phi$."""
         slopes = jax.vmap(jax.jacfwd(lambda *args: self._row(*args).reshape(-1)))
         slopes = slopes(self._fields(weights), self.block.samples)
         total: Any = 0.0
@@ -51,7 +51,7 @@ class Features(eqx.Module):
                     samples, rows = part.shape[:2]
                     part, table = part.reshape(samples, rows, -1), functions[index].reshape(samples, self.count, -1)
                     total = total + jnp.einsum("src,snc->srn", part, table, precision=jax.lax.Precision.HIGHEST)
-        return total.reshape(-1, self.count)
+        return total.reshape(*jax.eval_shape(self.values, weights).shape, self.count)
 
     def _fields(self, weights):
         sums = lambda functions: {a: jax.vmap(lambda p: weighted(weights, p))(part) for a, part in functions.items()}

@@ -6,7 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax
 
-from ..optimize import GaussNewton, OnFailure, Rows, Solved
+from ..optimize import AbstractAdjoint, Direct, GaussNewton, OnFailure, Rows, Solved
 from .satisfy import satisfy
 
 
@@ -19,7 +19,7 @@ class ConstraintLayer(eqx.Module):
 
     - `blocks`: a function of what is given (initial values, parameters of the equation, a key for new points) that
         returns rows by name, as `satisfy` takes them.
-    - `ridge`, `method`, `on_failure`: as those of `satisfy`. In training, `OnFailure.STOP` keeps the best iterate of a
+    - `ridge`, `method`, `adjoint`, `on_failure`: as those of `satisfy`. In training, `OnFailure.STOP` keeps the best iterate of a
         sample that fails and lets no gradient through it; weigh its loss by `Solved.succeeded`.
 
     !!! example
@@ -37,11 +37,12 @@ class ConstraintLayer(eqx.Module):
 
     blocks: Callable[[Any], Mapping[str, Rows]]
     ridge: float | jax.Array = 0.0
-    method: GaussNewton | None = None
+    method: GaussNewton | Direct | None = None
+    adjoint: AbstractAdjoint | None = None
     on_failure: OnFailure = eqx.field(static=True, default=OnFailure.RAISE)
 
     def __call__(self, functions: Callable, given: Any = None, guess: jax.Array | None = None,
                  offset: Callable | None = None) -> Solved:  # fmt: skip
         """The field of a dictionary that obeys what follows from `given`; see `satisfy`."""
         return satisfy(functions, self.blocks(given), guess, offset=offset, ridge=self.ridge, method=self.method,
-                       on_failure=self.on_failure)  # fmt: skip
+                       adjoint=self.adjoint, on_failure=self.on_failure)  # fmt: skip

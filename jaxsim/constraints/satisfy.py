@@ -7,14 +7,16 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ..optimize import GaussNewton, OnFailure, Rows, Solved, least_squares
+from ..optimize import AbstractAdjoint, Direct, GaussNewton, OnFailure, Rows, Solved, least_squares
 from ..spaces import Expansion
 from .features import Features, features
 
+Parameters = tuple[dict[str, Features], jax.Array | None]
+
 
 def satisfy(functions: Callable, blocks: Mapping[str, Rows], guess: jax.Array | None = None, *,
-            offset: Callable | None = None, ridge: float | jax.Array = 0.0, method: GaussNewton | None = None,
-            on_failure: OnFailure = OnFailure.RAISE) -> Solved:  # fmt: skip
+            offset: Callable | None = None, ridge: float | jax.Array = 0.0, method: GaussNewton | Direct | None = None,
+            adjoint: AbstractAdjoint | None = None, on_failure: OnFailure = OnFailure.RAISE) -> Solved:  # fmt: skip
     """The field of a dictionary that satisfies an equation and its conditions best.
 
     $$\\min_w \\sum_{\\mathrm{blocks}} \\frac{c}{n} \\sum_s \\omega_s |r_s(u_w)|^2 + \\epsilon^2 |w|^2,
@@ -32,7 +34,7 @@ def satisfy(functions: Callable, blocks: Mapping[str, Rows], guess: jax.Array | 
     - `guess`: weights to begin with, shape `(N,)`; zeros by default. No gradient passes through it.
     - `offset`: $u_0$, a callable of `(t, x, ...)`: with functions that vanish at $t_0$, the initial values.
     - `ridge`: $\\epsilon$, 0 by default. Where weights are not determined the shortest are taken.
-    - `method`: of `jaxsim.optimize.least_squares`, as is `on_failure`.
+    - `method`, `adjoint`, `on_failure`: those of `jaxsim.optimize.least_squares`.
 
     **Returns:** a `Solved`. Its `value` is an `Expansion`, a callable of `(t, x, ...)`; its `residual` has the norm of
     each block with weights. It is differentiable with respect to everything that `functions`, `offset` and `blocks`
@@ -59,18 +61,31 @@ def satisfy(functions: Callable, blocks: Mapping[str, Rows], guess: jax.Array | 
     guess = jnp.zeros(count, dtype) if guess is None else jnp.asarray(guess, dtype)
     if guess.shape != (count,):
         raise ValueError(f"satisfy: `guess` has a weight for each of {count} functions; got shape {guess.shape}.")
-    solved = least_squares(_rows, guess, (tables, jnp.asarray(ridge, dtype)), method=method, on_failure=on_failure)
+    solved = least_squares(_rows, guess, (tables, _small(ridge, dtype)), method=method, adjoint=adjoint,
+                           on_failure=on_failure, jacobian=_jacobian)  # fmt: skip
     return eqx.tree_at(lambda s: s.value, solved, Expansion(functions, solved.value, offset))
 
 
-def _rows(weights: jax.Array, parameters: tuple[dict[str, Features], jax.Array]) -> dict[str, jax.Array]:
+def _small(ridge: Any, dtype: Any) -> jax.Array | None:
+    """The ridge as an array, and none where it is the number zero."""
+    return None if isinstance(ridge, (int, float)) and ridge == 0 else jnp.asarray(ridge, dtype)
+
+
+def _rows(weights: jax.Array, parameters: Parameters) -> dict[str, jax.Array]:
     tables, ridge = parameters
-    rows = {}
-    for name, table in tables.items():
-        values = table.values(weights)
-        scales = table.block.scales(values.dtype)
-        rows[name] = values * scales.reshape(-1, *([1] * (values.ndim - 1)))
-    return rows | {"ridge": ridge * weights}
+    rows = {name: _scaled(table, table.values(weights)) for name, table in tables.items()}
+    return rows if ridge is None else rows | {"ridge": ridge * weights}
+
+
+def _jacobian(weights: jax.Array, parameters: Parameters) -> dict[str, jax.Array]:
+    tables, ridge = parameters
+    slopes = {name: _scaled(table, table.jacobian(weights)) for name, table in tables.items()}
+    return slopes if ridge is None else slopes | {"ridge": ridge * jnp.eye(weights.size, dtype=weights.dtype)}
+
+
+def _scaled(table: Features, values: jax.Array) -> jax.Array:
+    scales = table.block.scales(values.dtype)
+    return values * scales.reshape(-1, *([1] * (values.ndim - 1)))
 
 
 def _settled(name: str, block: Any) -> Rows:
