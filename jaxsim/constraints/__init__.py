@@ -7,6 +7,7 @@ from .consistency import check_consistent
 from .distances import Both, Either, Inside, Joined, Outside, Plane, Segment, Smooth, to_boundary
 from .initial import FromInitial, Lift, Saturating
 from .integral import IntegralProjection
+from .keeping import Keeping, ProjectedSteps
 from .layer import ConstraintLayer
 from .on_grid import OnGrid
 from .periodic import Embedded
@@ -30,6 +31,7 @@ __all__ = [
     "Inside",
     "IntegralProjection",
     "Joined",
+    "Keeping",
     "Lift",
     "MeanFree",
     "OnBoundary",
@@ -39,6 +41,7 @@ __all__ = [
     "Plane",
     "Positive",
     "Projected",
+    "ProjectedSteps",
     "Quadrature",
     "Saturating",
     "Segment",
