@@ -135,14 +135,34 @@ def test_a_linear_equation_takes_one_solve_and_a_network_learns_through_it():
 
 
 def test_a_layer_serves_a_batch_and_flags_what_failed():
-    layer = ConstraintLayer(lambda u0: {"initial": at_start(lambda x: u0 * jnp.cos(2 * jnp.pi * x), 20),
-                                        "interior": collocation(js.equations.Diffusion(0.02), points(60))},
-                            on_failure=OnFailure.STOP)  # fmt: skip
+    traced = []
+
+    def blocks(u0):
+        traced.append(u0)
+        interior = collocation(js.equations.Diffusion(0.02), points(60))
+        return {"initial": at_start(lambda x: u0 * jnp.cos(2 * jnp.pi * x), 20), "interior": interior}
+
+    layer = ConstraintLayer(blocks, on_failure=OnFailure.STOP)
     solve = jax.jit(jax.vmap(lambda a: (lambda s: (s.value.weights, s.succeeded))(layer(CODE, a))))
     weights, succeeded = solve(jnp.array([1.0, 2.0, jnp.nan]))
     np.testing.assert_array_equal(succeeded, [True, True, False])
+    solve(jnp.array([3.0, 2.0, 1.0]))
+    assert len(traced) == 1  # new values compile nothing
     np.testing.assert_allclose(2 * weights[0], weights[1], rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(layer(CODE, 1.0).value.weights, weights[0], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_single_precision_in_and_out(wide):
+    with jax.enable_x64(wide):
+        x, single = jnp.linspace(0, 1, 20, dtype=np.float32), np.float32
+        start = Rows(lambda u, s: u(single(0.0), s[0]) - s[1], (x, jnp.cos(2 * single(np.pi) * x)))
+        interior = collocation(js.equations.Diffusion(single(0.02)), points(60).astype(single))
+        solved = satisfy(CODE, {"start": start, "interior": interior})
+        value = solved.value(single(0.5), single(0.3))
+    assert value.dtype == single and solved.value.weights.dtype == (float if wide else single)
+    exact = np.exp(-0.02 * 4 * np.pi**2 * 0.5) * np.cos(0.6 * np.pi)
+    np.testing.assert_allclose(value, exact, rtol=1e-2)
 
 
 def test_what_cannot_be_solved_is_named():

@@ -19,8 +19,8 @@ class ConstraintLayer(eqx.Module):
 
     - `blocks`: a function of what is given (initial values, parameters of the equation, a key for new points) that
         returns rows by name, as `satisfy` takes them.
-    - `ridge`, `method`, `adjoint`, `on_failure`: as those of `satisfy`. In training, `OnFailure.STOP` keeps the best iterate of a
-        sample that fails and lets no gradient through it; weigh its loss by `Solved.succeeded`.
+    - `ridge`, `method`, `adjoint`, `on_failure`: as those of `satisfy`. In training, `OnFailure.STOP` keeps the best
+        iterate of a sample that fails and lets no gradient through it; weigh its loss by `Solved.succeeded`.
 
     !!! example
 
