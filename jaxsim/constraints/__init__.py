@@ -4,13 +4,17 @@ from .bases import Chebyshev, FourierSeries, TensorProduct
 from .boundary import OnBoundary
 from .box import OnBox, VanishingOnBox
 from .consistency import check_consistent
+from .coupling import Interface
 from .distances import Both, Either, Inside, Joined, Outside, Plane, Segment, Smooth, to_boundary
+from .experts import Experts
 from .initial import FromInitial, Lift, Saturating
 from .integral import IntegralProjection
 from .keeping import Keeping, ProjectedSteps
 from .layer import ConstraintLayer
 from .on_grid import OnGrid
+from .partition import Partition, Region
 from .periodic import Embedded
+from .piecewise import PerExpert, Piecewise
 from .potentials import Conserved, Gradient, MeanFree, Solenoidal
 from .projected import Projected
 from .quadrature import Quadrature
@@ -25,11 +29,13 @@ __all__ = [
     "ConstraintLayer",
     "Either",
     "Embedded",
+    "Experts",
     "FourierSeries",
     "FromInitial",
     "Gradient",
     "Inside",
     "IntegralProjection",
+    "Interface",
     "Joined",
     "Keeping",
     "Lift",
@@ -38,11 +44,15 @@ __all__ = [
     "OnBox",
     "OnGrid",
     "Outside",
+    "Partition",
+    "PerExpert",
+    "Piecewise",
     "Plane",
     "Positive",
     "Projected",
     "ProjectedSteps",
     "Quadrature",
+    "Region",
     "Saturating",
     "Segment",
     "Smooth",

@@ -1,0 +1,169 @@
+"""Experts on the boxes of a partition of space and time."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxsim as js
+from jaxsim.constraints import Chebyshev, Experts, Interface, Partition, PerExpert, TensorProduct, satisfy
+from jaxsim.optimize import OnFailure, Rows, SolveStatus
+from jaxsim.pinn import collocation
+
+POLYNOMIALS = TensorProduct([Chebyshev(4), Chebyshev(5)])
+UNIT = jax.random.uniform(jax.random.PRNGKey(3), (40, 2))
+LINE = jnp.linspace(0, 1, 9)
+
+
+class Scaled(eqx.Module):
+    """Polynomials with an array in them."""
+
+    scale: jax.Array
+
+    def __call__(self, t, x):
+        return POLYNOMIALS(t, x) * self.scale
+
+
+class Heat(eqx.Module):
+    """Rows of the heat equation on (0, 1) with given diffusivity and size of the initial values."""
+
+    power: float = eqx.field(static=True, default=0.0)
+
+    def __call__(self, given, box):
+        diffusivity, size = given
+        x = box.within(1, LINE)
+        wave = lambda x: size * jnp.sin(jnp.pi * x)
+        sink = lambda u, s: self.power * u(s[0], s[1]) ** 2
+        heat = collocation(js.equations.Diffusion(diffusivity), box.at(UNIT))
+        interior = Rows(lambda u, s: heat.function(u, s) + sink(u, s) - self.power * u(s[0], s[1]), heat.samples)
+        return {
+            "interior": interior if self.power else heat,
+            "initial": Rows(lambda u, x: u(jnp.zeros_like(x), x) - wave(x), x, weight=400.0 * box.first[0]),
+            "left": Rows(lambda u, t: u(t, jnp.zeros_like(t)), LINE, weight=400.0 * box.first[1]),
+            "right": Rows(lambda u, t: u(t, jnp.ones_like(t)), LINE, weight=400.0 * box.last[1]),
+        }
+
+
+def in_space(count, overlap=0.0):
+    return Partition((0.0, 0.0), (1.0, 1.0), (1, count), overlap)
+
+
+GIVEN = jnp.array([0.05, 1.0])
+EXACT = float(np.exp(-0.05 * np.pi**2 * 0.5) * np.sin(0.3 * np.pi))
+
+
+@eqx.filter_jit
+def solve(experts, functions, given):
+    return experts(functions, given)
+
+
+@eqx.filter_jit
+def at_a_point(experts, functions, given):
+    """The value, and its gradient in what is given."""
+    return jax.value_and_grad(lambda g: experts(functions, g).value(jnp.array(0.5), jnp.array(0.3)))(given)
+
+
+def check_gradient(experts, given=GIVEN, rtol=1e-6):
+    value, slope = at_a_point(experts, POLYNOMIALS, given)
+    h = 1e-5
+    moved = [[at_a_point(experts, POLYNOMIALS, given + sign * h * e)[0] for sign in (1, -1)] for e in jnp.eye(2)]
+    np.testing.assert_allclose(slope, [(a - b) / (2 * h) for a, b in moved], rtol=rtol)
+    return value
+
+
+def test_boxes_cover_the_whole_and_know_their_neighbors():
+    partition = Partition((0.0, -1.0, 0.0), (1.0, 1.0, 3.0), (1, 2, 3), overlap=(0.0, 0.25, 0.0))
+    boxes = partition.regions()
+    assert partition.count == 6 and boxes.lower.shape == (6, 3)
+    np.testing.assert_allclose(boxes.lower[:, 1], [-1, -1, -1, -0.25, -0.25, -0.25])
+    np.testing.assert_allclose(boxes.upper[:, 1], [0.25, 0.25, 0.25, 1, 1, 1])
+    np.testing.assert_allclose(boxes.upper[:, 2], [1, 2, 3, 1, 2, 3])
+    np.testing.assert_array_equal(boxes.last[:, 2], [False, False, True] * 2)
+    across, along = partition.interfaces(2)
+    assert (across.axis, along.axis) == (1, 2)
+    np.testing.assert_array_equal(along.owner, [0, 1, 3, 4])
+    np.testing.assert_array_equal(along.other, [1, 2, 4, 5])
+    np.testing.assert_allclose(along.points[1], [[0, -1, 2], [0, 0, 2], [1, -1, 2], [1, 0, 2]])
+    np.testing.assert_allclose(partition.faces(1, True, 1).points[:, 0, 1], [0.25] * 3 + [1] * 3)
+    where = jnp.array([[0.5, -0.5, 0.5], [0.5, 0.5, 2.5], [9.0, 9.0, -9.0]])
+    np.testing.assert_array_equal(jax.vmap(partition.locate)(where), [0, 5, 3])
+
+
+def test_coupled_experts_meet_an_equation_and_their_gradients_are_right():
+    experts = Experts(in_space(2), Heat(), Interface(6))
+    value = check_gradient(experts)
+    np.testing.assert_allclose(value, EXACT, atol=2e-3)
+    solved = solve(experts, POLYNOMIALS, GIVEN)
+    assert solved.succeeded.shape == solved.steps.shape == solved.residual["interior"].shape == (2,)
+    assert jnp.all(solved.succeeded) and jnp.all(solved.residual["interface"] < 0.02)
+    field = solved.value
+    left, right = (field.expert(k)(jnp.array(0.4), jnp.array(0.5)) for k in (0, 1))
+    np.testing.assert_allclose(left, right, atol=1e-3)
+    u = js.Function(field, 1, ())
+    np.testing.assert_allclose(js.laplacian(u)(0.5, 0.3), -(np.pi**2) * EXACT, rtol=0.05)
+    assert abs(js.residual(js.equations.Diffusion(0.05), u)(0.5, 0.3)) < 0.05
+    numbers = jnp.array([0.1, 0.2])
+    found = field.each(lambda u, box, t: u(t, box.upper[1]), numbers)
+    np.testing.assert_allclose(found[1], 0, atol=1e-3)
+
+
+def test_rows_that_are_not_linear_and_a_batch():
+    experts = Experts(in_space(2), Heat(0.3), Interface(6), on_failure=OnFailure.STOP)
+    check_gradient(experts)
+    batch = jnp.stack([GIVEN, GIVEN * 1.5, GIVEN * jnp.nan])
+    found = eqx.filter_jit(jax.vmap(lambda g: (lambda s: (s.value.weights, s.succeeded, s.steps))(
+        experts(POLYNOMIALS, g))))(batch)  # fmt: skip
+    np.testing.assert_array_equal(found[1], [[True, True], [True, True], [False, False]])
+    one = solve(experts, POLYNOMIALS, batch[1])
+    assert one.steps[0] > 1
+    np.testing.assert_allclose(found[0][1], one.value.weights, rtol=1e-8, atol=1e-10)
+
+
+def test_one_expert_is_the_plain_layer():
+    partition = in_space(1)
+    box = jax.tree.map(lambda leaf: leaf[0], partition.regions())
+    plain = eqx.filter_jit(satisfy)(POLYNOMIALS, Heat()(GIVEN, box))
+    for coupling in (None, Interface(6)):
+        solved = solve(Experts(partition, Heat(), coupling), POLYNOMIALS, GIVEN)
+        np.testing.assert_allclose(solved.value.weights[0], plain.value.weights, rtol=1e-10, atol=1e-11)
+        assert jnp.all(solved.status == SolveStatus.converged) and solved.rank[0] == 20
+        np.testing.assert_allclose(solved.condition[0], plain.condition, rtol=1e-6)
+        np.testing.assert_allclose(solved.residual["initial"][0], plain.residual["initial"], rtol=1e-8)
+
+
+def whole(given, box):
+    """Rows that determine each expert by itself: values everywhere."""
+    points = box.at(UNIT)
+    return {"values": Rows(lambda u, s: u(s[0], s[1]) - given * jnp.cos(s[0] + 2 * s[1]), points)}
+
+
+def test_without_coupling_a_failed_expert_leaves_the_others():
+    experts = Experts(in_space(3), whole, on_failure=OnFailure.NAN)
+    solved = solve(experts, POLYNOMIALS, PerExpert(jnp.array([1.0, jnp.nan, 2.0])))
+    np.testing.assert_array_equal(solved.succeeded, [True, False, True])
+    value = jax.vmap(lambda x: solved.value(jnp.array(0.2), x))(jnp.array([0.1, 0.5, 0.9]))
+    np.testing.assert_allclose(value, np.array([1, np.nan, 2]) * np.cos(0.2 + 2 * np.array([0.1, 0.5, 0.9])), atol=1e-3)
+    own = Scaled(1 + jnp.arange(3.0)[:, None] * jnp.ones(20))
+    again = solve(experts, PerExpert(own), PerExpert(jnp.array([1.0, 1.0, 2.0])))
+    np.testing.assert_allclose(again.value.weights[2] * 3, solved.value.weights[2], rtol=1e-8, atol=1e-12)
+
+
+def test_bad_partitions_and_arguments_are_refused():
+    for arguments, match in [
+        (((0.0,), (1.0, 1.0), (1, 2)), "for each axis"),
+        (((0.0, 1.0), (1.0, 1.0), (1, 2)), "needs a length"),
+        (((0.0, 0.0), (1.0, 1.0), (1, 0)), "1 or more"),
+        (((0.0, 0.0), (1.0, 1.0), (1, 2.0)), "integers"),
+        (((0.0, 0.0), (1.0, 1.0), (1, 2), 0.6), "overlap"),
+    ]:
+        with pytest.raises(ValueError, match=match):
+            Partition(*arguments)
+    with pytest.raises(TypeError, match="Interface"):
+        Experts(in_space(2), whole, "interface")
+    with pytest.raises(ValueError, match="axis of 2 experts"):
+        Experts(in_space(2), whole)(POLYNOMIALS, PerExpert(jnp.ones(3)))
+    with pytest.raises(ValueError, match="each of 20 functions"):
+        Experts(in_space(2), whole)(POLYNOMIALS, 1.0, guess=jnp.ones(3))
+    with pytest.raises(TypeError, match="returns a dict"):
+        Experts(in_space(2), lambda given, box: None)(POLYNOMIALS)
