@@ -3,6 +3,7 @@
 import json
 import pathlib
 import re
+import statistics
 from typing import Any
 
 from ._common import RESULTS, shown
@@ -265,10 +266,28 @@ def pinn_peers(result: dict) -> str:
     return f"{markdown(columns, rows)}\n\n{words}{also}"
 
 
+def surrogate(result: dict) -> str:
+    first, end, *_, last = map(str, result["steps"])
+    middle = statistics.median
+    rows = []
+    for case in result["cases"].values():
+        for name, e in case["entries"].items():
+            ratios = case["over free"][last][name]
+            spread = None if name == "free" else f"{middle(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+            drifts = [middle(e[quantity][last]) if quantity in e else None for quantity in ("mass", "momentum")]
+            rows.append([f"{case['title']}: {name}", *(middle(e["error"][n]) for n in (first, end, last)), spread,
+                         middle(e["shape"][last]), *drifts, middle(e["processor seconds"])])  # fmt: skip
+    columns = ["surrogate", "error after 1 step", f"{end} steps, as in the data", f"{last} steps",
+               "of that, over free (least to largest)", "without the means", "drift of the mass", "of the momentum",
+               "training, processor s"]  # fmt: skip
+    own = "; ".join(f"{case['title']} {shown(case['error of the solver'])}" for case in result["cases"].values())
+    return f"{markdown(columns, rows)}\n\nDifference of the solver to itself on half as many nodes, at most: {own}."
+
+
 def main():
     page = PAGE.read_text()
     for render in (spectral_step, work_precision, gradient, compile, reaction_diffusion, projection_step, cavity,
-                   poisson, neural_ode_step, derivatives, pinn, pinn_peers):  # fmt: skip
+                   poisson, neural_ode_step, derivatives, pinn, pinn_peers, surrogate):  # fmt: skip
         name = render.__name__
         files = sorted(f for f in RESULTS.glob("*.json") if re.fullmatch(rf"{name}(_\d+)?\.\w+\.json", f.name))
         results = [json.loads(file.read_text()) for file in files]

@@ -192,3 +192,12 @@ def test_pinn_burgers(run):
 def test_pinn_inverse(run):
     errors, bars = run("pinn_inverse", "--seeds", "2", "--width", "10", "--points", "400", "--noise", "0.02")
     assert np.all(np.abs(errors) < 4 * bars + 0.03) and np.all(bars < 0.1)
+
+
+@pytest.mark.slow
+def test_conserved_surrogate(run):
+    results = run("conserved_surrogate", "--updates", "300", "--width", "12")
+    drift = lambda name: max(results[name]["drift of the mass"], results[name]["drift of the momentum"])
+    assert drift("free") > 1e-3 and drift("projected afterwards") < 1e-13 and drift("trained projected") < 1e-13
+    late = {name: result["relative error"] for name, result in results.items()}
+    assert max(late["projected afterwards"], late["trained projected"]) < 0.8 * late["free"]
