@@ -1,5 +1,6 @@
 """Hard constraints: fields that obey by construction, and layers that solve for it."""
 
+from .affine import AffineProjection
 from .bases import Chebyshev, FourierSeries, TensorProduct
 from .boundary import OnBoundary
 from .box import OnBox, VanishingOnBox
@@ -7,10 +8,12 @@ from .consistency import check_consistent
 from .coupling import Interface
 from .distances import Both, Either, Inside, Joined, Outside, Plane, Segment, Smooth, to_boundary
 from .experts import Experts
+from .gaussian import Conditioned, GaussianConditioning
 from .initial import FromInitial, Lift, Saturating
 from .integral import IntegralProjection
 from .keeping import Keeping, ProjectedSteps
 from .layer import ConstraintLayer
+from .leray import LerayProjection
 from .on_grid import OnGrid
 from .partition import Partition, Region
 from .periodic import Embedded
@@ -22,9 +25,11 @@ from .range import Bounded, Positive
 from .satisfy import satisfy
 
 __all__ = [
+    "AffineProjection",
     "Both",
     "Bounded",
     "Chebyshev",
+    "Conditioned",
     "Conserved",
     "ConstraintLayer",
     "Either",
@@ -32,12 +37,14 @@ __all__ = [
     "Experts",
     "FourierSeries",
     "FromInitial",
+    "GaussianConditioning",
     "Gradient",
     "Inside",
     "IntegralProjection",
     "Interface",
     "Joined",
     "Keeping",
+    "LerayProjection",
     "Lift",
     "MeanFree",
     "OnBoundary",

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ..optimize import OnFailure, SolveStatus
+from ..optimize import Frozen, OnFailure, SolveStatus
 from ..spaces import error_if
 
 
@@ -31,3 +31,9 @@ def status_of(met: jax.Array, finite: jax.Array, otherwise: SolveStatus) -> Solv
     """`converged` where the constraint is met, `nonfinite` without finite numbers, and what is given elsewhere."""
     status = SolveStatus.where(met, SolveStatus.converged, otherwise)
     return SolveStatus.where(finite, status, SolveStatus.nonfinite)
+
+
+def thawed(tree: Any) -> Any:
+    """A pytree without `Frozen`, through whose arrays no gradient passes."""
+    is_frozen = lambda node: isinstance(node, Frozen)
+    return jax.tree.map(lambda node: node.thawed() if is_frozen(node) else node, tree, is_leaf=is_frozen)

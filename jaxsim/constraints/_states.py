@@ -1,9 +1,11 @@
 """States of any kind as pytrees of nodal arrays, with the weights of an integral over them."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from ..equations import is_field
 from ..field import Field
@@ -44,7 +46,7 @@ def weights(state: State, quadrature: Quadrature | None, name: str) -> Any:
 
     def of(node):
         if is_field(node):
-            return jax.tree.map(_of_space, node.space.split(node), is_leaf=is_field)
+            return _own(node)
         if quadrature is None:
             raise ValueError(f"{name}: plain arrays need a `quadrature`, such as Quadrature.trapezoid(x) of the nodes' "
                              "coordinates; fields bring their own.")  # fmt: skip
@@ -80,9 +82,54 @@ def real_vector(tree: Any) -> jax.Array:
     return jnp.concatenate(pieces) if pieces else jnp.zeros((0,))
 
 
-def inner(a: Any, b: Any, weight: Any) -> jax.Array:
-    """Real inner product of two pytrees of nodal arrays, with weights."""
-    return total(jax.tree.map(lambda x, y, w: jnp.sum(w * jnp.real(jnp.conj(x) * y)), a, b, weight))
+def flattened(state: State) -> tuple[jax.Array, Callable[[jax.Array], State], Callable[[jax.Array], Any]]:
+    """All nodal values in one real vector, complex ones as two, and the ways back to a state and to nodal arrays."""
+    values = nodal(state)
+    leaves, structure = jax.tree.flatten(values)
+    counts = [2 * leaf.size if jnp.iscomplexobj(leaf) else leaf.size for leaf in leaves]
+    bounds = [sum(counts[:i]) for i in range(1, len(counts))]
+
+    def arrays(vector):
+        pieces = zip(leaves, jnp.split(vector, bounds))
+        return jax.tree.unflatten(structure, [_shaped(leaf, piece) for leaf, piece in pieces])
+
+    return real_vector(values), lambda vector: rebuilt(state, arrays(vector)), arrays
+
+
+def _shaped(like, piece):
+    if not jnp.iscomplexobj(like):
+        return piece.reshape(like.shape).astype(like.dtype)
+    real, imaginary = jnp.split(piece, 2)
+    return lax.complex(real, imaginary).reshape(like.shape).astype(like.dtype)
+
+
+def flat_weights(state: State, metric: Any, name: str) -> jax.Array:
+    """Weights of the squares in a norm, like `flattened(state)`: a metric or, without one, the quadrature of fields.
+
+    **Raises:** `ValueError` where a metric does not broadcast against the state.
+    """
+    values = nodal(state)
+    if metric is None:
+        weight = jax.tree.map(lambda node: _own(node) if is_field(node) else 1.0, state, is_leaf=is_field)
+    elif isinstance(metric, Quadrature):
+        weight = jax.tree.map(lambda v: metric.fitting(v, name), values)
+    else:
+        weight = jax.tree.map(lambda _: metric, values) if jax.tree_util.all_leaves([metric]) else metric
+    try:
+        return real_vector(jax.tree.map(_spread, weight, values))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{name}: `metric` is a Quadrature, or positive weights that broadcast against the state; got "
+                         f"{metric}.") from error  # fmt: skip
+
+
+def _own(field: Field) -> Any:
+    return jax.tree.map(_of_space, field.space.split(field), is_leaf=is_field)
+
+
+def _spread(weight, like):
+    """One weight for each real number of an array."""
+    weight = jnp.broadcast_to(jnp.asarray(weight, jnp.finfo(like.dtype).dtype), like.shape)
+    return lax.complex(weight, weight) if jnp.iscomplexobj(like) else weight
 
 
 def total(tree: Any) -> jax.Array:

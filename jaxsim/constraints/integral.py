@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ..optimize import Frozen, OnFailure, Solved, SolveStatus
+from ..optimize import OnFailure, Solved, SolveStatus
 from . import _states
-from ._outcome import after, status_of
+from ._outcome import after, status_of, thawed
 from ._states import State
 from .quadrature import Quadrature
 
@@ -130,7 +130,7 @@ class _Problem(eqx.Module):
     def at(cls, projection, state):
         start = _states.nodal(state)
         weights = _states.weights(state, projection.quadrature, "IntegralProjection")
-        values, level = _thawed(projection.values), _thawed(projection.level)
+        values, level = thawed(projection.values), thawed(projection.level)
         linear = jax.eval_shape(lambda v: projection.measured(_states.rebuilt(state, v))[0], start)
         dtype = jnp.finfo(jnp.result_type(*jax.tree.leaves(start))).dtype
         try:
@@ -234,7 +234,3 @@ def _changed(start, multipliers, changes):
     return jax.tree.map(
         lambda v, h: v + jnp.tensordot(multipliers.astype(h.dtype), h, 1).astype(v.dtype), start, changes
     )
-
-
-def _thawed(value):
-    return value.thawed() if isinstance(value, Frozen) else value
