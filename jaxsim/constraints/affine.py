@@ -153,7 +153,7 @@ class _Rows(eqx.Module):
 
 
 class _Factors(eqx.Module):
-    """Of $D A W^{-1/2} = V \\Sigma B^T$ with rows of unit length, which solves for the projection. No gradient passes."""
+    """Of $D A W^{-1/2} = V \\Sigma B^T$ with rows of unit length. No gradient passes."""
 
     basis: jax.Array
     inverse: jax.Array

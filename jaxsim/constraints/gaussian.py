@@ -131,8 +131,8 @@ class GaussianConditioning(eqx.Module):
         matrix = jnp.asarray(thawed(self.matrix), mean.dtype)
         values = jnp.asarray(thawed(self.values), mean.dtype)
         if mean.ndim != 1 or matrix.shape != (*values.shape, len(mean)) or values.ndim != 1:
-            raise ValueError(f"GaussianConditioning: a mean of shape (n,), a `matrix` of shape (m, n) and `values` of "
-                             f"shape (m,) go together; got {mean.shape}, {matrix.shape} and {values.shape}.")  # fmt: skip
+            raise ValueError("GaussianConditioning: a mean of shape (n,), a `matrix` of shape (m, n) and `values` "
+                             f"of shape (m,) go together; got {mean.shape}, {matrix.shape} and {values.shape}.")  # fmt: skip
         if covariance.shape not in (mean.shape, (len(mean), len(mean))):
             raise ValueError(f"GaussianConditioning: the covariance is (n, n) or its diagonal (n,) with n = {len(mean)}"
                              f"; got {covariance.shape}.")  # fmt: skip
@@ -142,7 +142,7 @@ class GaussianConditioning(eqx.Module):
         return matrix, values, noise
 
 
-_FAILED = ("GaussianConditioning: the equations contradict each other or ask for changes where nothing is uncertain, or "
+_FAILED = ("GaussianConditioning: the equations contradict each other, ask for changes where nothing is uncertain, or "
            "the covariance is not positive semidefinite; see `status`, `noise` and `on_failure`.")  # fmt: skip
 
 
