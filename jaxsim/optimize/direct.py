@@ -22,7 +22,8 @@ class Direct(eqx.Module):
         """The state at zero."""
         zero = jnp.zeros_like(guess)
         right, factors = rows(zero), ThinQR.of(jacobian(zero))
-        return TallState(zero, right, factors, factors.down(lax.stop_gradient(right)), jnp.ones((), guess.dtype), jnp.asarray(0))
+        part = factors.down(lax.stop_gradient(right))
+        return TallState(zero, right, factors, part, jnp.ones((), guess.dtype), jnp.asarray(0))
 
     def going(self, state: TallState) -> jax.Array:
         """Whether the step is still due."""

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
+from ._closed import block_norms, closed, constant, flat_guess, real_shapes, with_arrays, without_tangent
 from ._loops import scanned, until_done
-from ._manual import alike, inside_shard_map
+from ._manual import alike
 from .adjoint import AbstractAdjoint, Implicit, Truncated, Unrolled
 from .affine import is_affine
 from .direct import Direct
@@ -60,17 +61,12 @@ def least_squares(residual: Callable[[Any, Any], Any], guess: Any, parameters: A
     if isinstance(adjoint, Implicit) and (adjoint.linear is not None or adjoint.guess is not None):
         raise ValueError("least_squares has the factors of the Jacobian for its derivatives: give `Implicit()` without "
                          "`linear` and `guess`, which are for `root` and `fixed_point`.")  # fmt: skip
-    flat, unravel = ravel_pytree(lax.stop_gradient(guess))
-    if not jnp.issubdtype(flat.dtype, jnp.floating) or flat.size == 0:
-        raise TypeError(f"least_squares: the guess is a pytree of real arrays, got {eqx.tree_pformat(guess)}. For "
-                        "complex unknowns give their real and imaginary parts.")  # fmt: skip
-    shapes = eqx.filter_eval_shape(residual, guess, parameters)
-    problem = _closed(residual, jacobian, shapes, flat, unravel, parameters)
-    if inside_shard_map():  # what the residual closes over is known now
-        flat = alike(flat, problem)
-        problem = _closed(residual, jacobian, shapes, flat, unravel, parameters)
+    flat, unravel = flat_guess(guess, "least_squares")
+    parameters = with_arrays(parameters)
+    shapes = real_shapes(residual, (guess, parameters), "least_squares", "residual")
+    problem, flat = _problem(residual, jacobian, shapes, flat, unravel, parameters)
     affine = is_affine(lambda w: problem[0](w, parameters), flat)
-    method = (Direct() if affine else GaussNewton()) if method is None else method
+    method = (Direct() if affine else GaussNewton()) if method is None else constant(method)
     curvature = isinstance(adjoint, Implicit) and adjoint.curvature and not affine
     how = {"guess": flat, "method": method, "curvature": curvature, "on_failure": on_failure}
     if isinstance(adjoint, Unrolled):
@@ -83,16 +79,12 @@ def least_squares(residual: Callable[[Any, Any], Any], guess: Any, parameters: A
     else:
         raise TypeError(f"least_squares: `adjoint` is Implicit(), Truncated(steps) or Unrolled(steps), got {adjoint}.")
     status, right, *rest = told
-    solved = Solved(unravel(unknowns), status, _norms(right, shapes), *rest)
+    solved = Solved(unravel(unknowns), status, block_norms(right, shapes), *rest)
     return delivered(solved, on_failure, "least_squares")
 
 
-def _closed(residual, jacobian, shapes, flat, unravel, parameters):
-    """Functions of the flat unknowns and the parameters, with everything they close over as their leaves."""
-    if any(jnp.issubdtype(leaf.dtype, jnp.complexfloating) for leaf in jax.tree.leaves(shapes)):
-        raise TypeError("least_squares: the residual must be real. Return its real and imaginary parts.")
-    if not jax.tree.leaves(shapes):
-        raise TypeError("least_squares: the residual has no arrays.")
+def _problem(residual, jacobian, shapes, flat, unravel, parameters):
+    """The residual and the Jacobian as functions of flat unknowns and parameters, and the parameters."""
 
     def rows(unknowns, parameters):
         return ravel_pytree(residual(unravel(unknowns), parameters))[0].astype(flat.dtype)
@@ -106,23 +98,14 @@ def _closed(residual, jacobian, shapes, flat, unravel, parameters):
         leaves = [leaf.reshape(-1, flat.size) for leaf in jax.tree.leaves(found)]
         return jnp.concatenate(leaves).astype(flat.dtype)
 
-    rows = eqx.filter_closure_convert(rows, flat, parameters)
-    matrix = None if jacobian is None else eqx.filter_closure_convert(matrix, flat, parameters)
-    return rows, matrix, parameters
+    (rows, matrix), flat = closed([rows, None if jacobian is None else matrix], flat, parameters)
+    return (rows, matrix, parameters), flat
 
 
 def _functions(problem):
     rows, matrix, parameters = problem
     at = lambda unknowns: rows(unknowns, parameters)
     return at, jax.jacfwd(at) if matrix is None else lambda unknowns: matrix(unknowns, parameters)
-
-
-def _norms(right, shapes):
-    """The norm of each block of a flat residual."""
-    leaves, structure = jax.tree.flatten(shapes)
-    ends = [sum(leaf.size for leaf in leaves[: i + 1]) for i in range(len(leaves))]
-    pieces = [right[end - leaf.size : end] for leaf, end in zip(leaves, ends, strict=True)]
-    return jax.tree.unflatten(structure, [jnp.linalg.norm(piece) for piece in pieces])
 
 
 def _told(method, state):
@@ -151,8 +134,7 @@ def _solve_jvp(primals, tangents, *, guess, method, curvature, on_failure):
     moved = jax.tree.map(lambda a, d: jnp.zeros_like(a) if d is None else d, arrays, moved)
     rows = lambda arrays, unknowns: _functions(eqx.combine(arrays, rest))[0](unknowns)
     change = stationary_change(rows, arrays, moved, unknowns, inverse, fine(told[0], on_failure), curvature)
-    still = jax.tree.map(lambda leaf: jnp.zeros_like(leaf) if eqx.is_inexact_array(leaf) else None, (told, inverse))
-    return (unknowns, told, inverse), (change, *still)
+    return (unknowns, told, inverse), (change, *without_tangent((told, inverse)))
 
 
 def _truncated(problem, adjoint, unknowns, inverse):

@@ -1,0 +1,100 @@
+"""Newton's method with backtracking."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from ._manual import alike
+from .implicit_root import Square, square_solve
+from .linear_choice import LU, AbstractLinearChoice
+from .solved import SolveStatus
+
+
+class NewtonState(NamedTuple):
+    """An iterate: unknowns `(n,)`, the function there, whether a step was no longer than rounding or did not go down,
+    and the number of steps."""
+
+    unknowns: jax.Array
+    value: jax.Array
+    settled: jax.Array
+    stuck: jax.Array
+    steps: jax.Array
+
+
+class Newton(eqx.Module):
+    """Newton's method, $J d = -F$, with steps that are halved until $|F|$ falls.
+
+    It ends where $|F|$ is at most `tolerance`, or where a whole step is no longer than the rounding of the unknowns.
+
+    **Arguments:**
+
+    - `tolerance`: a number or a traced array, in units of the function; by default the precision to the power of 3/4,
+        1.8e-12 in float64. Derivatives are as wrong as the root.
+    - `steps`: at most so many, a number or a traced array.
+    - `linear`: `LU()` by default, or `Krylov(...)`.
+
+    Reference: Dennis and Schnabel, Numerical Methods for Unconstrained Optimization and Nonlinear Equations (1983),
+    algorithm A6.3.1 for the condition that a step has to meet.
+    """
+
+    tolerance: float | jax.Array | None = None
+    steps: int | jax.Array = 50
+    linear: AbstractLinearChoice = LU()
+
+    def start(self, square: Square, guess: jax.Array) -> NewtonState:
+        """The state at a guess."""
+        no = jnp.asarray(False)
+        return NewtonState(guess, square.function(guess), no, no, jnp.asarray(0))
+
+    def going(self, state: NewtonState) -> jax.Array:
+        """Whether another step is due."""
+        end = self._met(state) | state.stuck | (state.steps >= self.steps)
+        return ~end & jnp.all(jnp.isfinite(state.value))
+
+    def step(self, square: Square, state: NewtonState, differentiable: bool = False) -> NewtonState:
+        """One step, halved where needed; `differentiable` in the unknowns and in all that the function closes over."""
+        unknowns, value = state.unknowns, state.value
+        prepared = square.prepared(self.linear, unknowns)
+        change, solved = prepared.solve(lax.stop_gradient(-value))
+        length = _length(square.frozen, *lax.stop_gradient((unknowns, value)), change)
+        if differentiable:
+            change = square_solve(square.function, unknowns, -value, prepared, fine=length > 0)
+        taken = length > 0
+        ahead = unknowns + length * change
+        unknowns, value = jnp.where(taken, ahead, unknowns), jnp.where(taken, square.function(ahead), value)
+        least = 4 * jnp.finfo(value.dtype).eps * jnp.linalg.norm(unknowns)
+        settled = solved & (jnp.linalg.norm(change) <= least)
+        return NewtonState(unknowns, value, lax.stop_gradient(settled), ~taken, state.steps + 1)
+
+    def end(self, state: NewtonState) -> tuple[jax.Array, jax.Array]:
+        """The unknowns, and the function there."""
+        return state.unknowns, state.value
+
+    def undamped(self, square: Square, unknowns: jax.Array, raising: bool) -> jax.Array:
+        """A whole step, differentiable."""
+        prepared = square.prepared(self.linear, unknowns)
+        return unknowns - square_solve(square.function, unknowns, square.function(unknowns), prepared, raising=raising)
+
+    def status(self, state: NewtonState) -> SolveStatus:
+        """How it ended."""
+        status = SolveStatus.where(state.stuck, SolveStatus.stalled, SolveStatus.max_steps)
+        status = SolveStatus.where(self._met(state), SolveStatus.converged, status)
+        return SolveStatus.where(jnp.all(jnp.isfinite(state.value)), status, SolveStatus.nonfinite)
+
+    def _met(self, state):
+        tolerance = jnp.finfo(state.value.dtype).eps ** 0.75 if self.tolerance is None else self.tolerance
+        return (jnp.linalg.norm(state.value) <= tolerance) | state.settled
+
+
+def _length(function, unknowns, value, change):
+    """The largest of 1, 1/2, 1/4, ... that lowers $|F|$ enough, or zero."""
+    size = jnp.linalg.norm(value)
+    enough = lambda length: jnp.linalg.norm(function(unknowns + length * change)) <= (1 - 1e-4 * length) * size
+    bad = lambda carry: ~carry[1] & (carry[0] > 1e-9)
+    one = jnp.ones((), value.dtype)
+    halve = lambda carry: (carry[0] / 2, enough(carry[0] / 2))
+    length, found = lax.while_loop(bad, halve, alike((one, enough(one)), value, change))
+    return jnp.where(found, length, 0)

@@ -1,0 +1,75 @@
+"""Repeated application of a map."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from .implicit_root import Square
+from .solved import SolveStatus
+
+
+class PicardState(NamedTuple):
+    """An iterate `(n,)`, the map there, and the number of steps."""
+
+    unknowns: jax.Array
+    value: jax.Array
+    steps: jax.Array
+
+
+class Picard(eqx.Module):
+    """Applies a map again and again, $y \\leftarrow y + \\beta (f(y) - y)$, until $|f(y) - y|$ is at most `tolerance`
+    $(1 + |y|)$.
+
+    It converges where the map is a contraction, and the error is that difference over one minus its rate.
+
+    **Arguments:**
+
+    - `tolerance`: a number or a traced array; by default the square root of the precision over 100, 1.5e-10 in float64.
+    - `steps`: at most so many, a number or a traced array.
+    - `relaxation`: $\\beta$.
+    """
+
+    tolerance: float | jax.Array | None = None
+    steps: int | jax.Array = 1000
+    relaxation: float | jax.Array = 1.0
+
+    def start(self, square: Square, guess: jax.Array) -> PicardState:
+        """The state at a guess."""
+        return PicardState(guess, square.function(guess), jnp.asarray(0))
+
+    def going(self, state: PicardState) -> jax.Array:
+        """Whether another step is due."""
+        return ~fixed_met(self, *self.end(state)) & (state.steps < self.steps) & jnp.all(jnp.isfinite(state.value))
+
+    def step(self, square: Square, state: PicardState, differentiable: bool = False) -> PicardState:
+        """One step."""
+        unknowns = state.unknowns + self.relaxation * (state.value - state.unknowns)
+        unknowns = unknowns.astype(state.unknowns.dtype)
+        return PicardState(unknowns, square.function(unknowns), state.steps + 1)
+
+    def end(self, state: PicardState) -> tuple[jax.Array, jax.Array]:
+        """The unknowns, and the map there."""
+        return state.unknowns, state.value
+
+    def undamped(self, square: Square, unknowns: jax.Array, raising: bool) -> jax.Array:
+        """The map itself."""
+        return square.function(unknowns)
+
+    def status(self, state: PicardState) -> SolveStatus:
+        """How it ended."""
+        return fixed_status(self, *self.end(state), jnp.all(jnp.isfinite(state.value)))
+
+
+def fixed_met(method, unknowns, value) -> jax.Array:
+    """Whether a point is fixed to the tolerance of a method."""
+    eps = jnp.finfo(unknowns.dtype).eps
+    tolerance = 1e-2 * eps**0.5 if method.tolerance is None else method.tolerance
+    return jnp.linalg.norm(value - unknowns) <= tolerance * (1 + jnp.linalg.norm(unknowns))
+
+
+def fixed_status(method, unknowns: jax.Array, value: jax.Array, finite: jax.Array) -> SolveStatus:
+    """The status of an iteration that ended where its map has a value."""
+    status = SolveStatus.where(fixed_met(method, unknowns, value), SolveStatus.converged, SolveStatus.max_steps)
+    return SolveStatus.where(finite, status, SolveStatus.nonfinite)
