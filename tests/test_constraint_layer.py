@@ -1,5 +1,7 @@
 """Dictionaries whose weights make equations hold."""
 
+import re
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -176,3 +178,18 @@ def test_what_cannot_be_solved_is_named():
         satisfy(CODE, {"a": Rows(lambda u, t: u(t, t), jnp.linspace(0, 1, 3))}, guess=jnp.zeros(3))
     with pytest.raises(ValueError, match="odd"):
         FourierSeries(4)
+
+
+@pytest.mark.slow
+def test_instances_on_devices_do_not_wait_for_each_other():
+    layer = ConstraintLayer(lambda u0: {"initial": at_start(lambda x: u0 * jnp.cos(2 * jnp.pi * x), 20),
+                                        "interior": collocation(js.equations.Burgers(0.02), points(60))},
+                            on_failure=OnFailure.STOP)  # fmt: skip
+    values = jax.vmap(lambda a: layer(CODE, a).value(0.5, 0.3))
+    slopes = jax.grad(lambda a: values(a).sum())
+    mesh, cut = jax.sharding.Mesh(np.array(jax.devices()), ("devices",)), jax.P("devices")
+    amplitudes = jax.device_put(jnp.linspace(0.1, 1, 8), jax.NamedSharding(mesh, cut))
+    for function in (values, slopes):
+        compiled = jax.jit(jax.shard_map(function, mesh=mesh, in_specs=cut, out_specs=cut)).lower(amplitudes).compile()
+        np.testing.assert_allclose(compiled(amplitudes), function(jnp.linspace(0.1, 1, 8)), rtol=1e-12)
+        assert not re.search("all-reduce|all-gather|all-to-all|collective-permute", compiled.as_text())

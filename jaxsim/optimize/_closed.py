@@ -25,8 +25,9 @@ def flat_guess(guess: Any, name: str) -> tuple[jax.Array, Callable[[jax.Array], 
 
 
 def with_arrays(parameters: Any) -> Any:
-    """Parameters whose numbers that are being differentiated are arrays, also where they began as Python's."""
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf) if eqx.is_array(leaf) else leaf, parameters)
+    """Parameters whose numbers that are being differentiated are arrays, also where they began as Python's; inside
+    `jax.shard_map` all vary alike, since a failed instance stops the tangents of those that devices share as well."""
+    return alike(jax.tree.map(lambda leaf: jnp.asarray(leaf) if eqx.is_array(leaf) else leaf, parameters))
 
 
 def closed(functions: list[Callable | None], flat: jax.Array, parameters: Any) -> tuple[list, jax.Array]:
