@@ -15,10 +15,12 @@ from .line_search import WolfeSearch
 from .linear_choice import LU, AbstractLinearChoice, Krylov
 from .linearization import AbstractLinearization, AbstractSystem, scaled_rows
 from .method import AbstractMethod
+from .nearest import nearest
 from .newton import Newton
 from .normal_equations import NormalEquations
 from .parameters import Frozen, combine, frozen, number, partition
 from .picard import Picard
+from .projected_newton import ProjectedNewton
 from .quasi_newton import BFGS, SSBFGS, AbstractQuasiNewton, QuasiNewtonState, SSBroyden
 from .root import root
 from .rows import Rows, total_loss
@@ -60,6 +62,7 @@ __all__ = [
     "OnFailure",
     "OneStep",
     "Picard",
+    "ProjectedNewton",
     "QuasiNewtonState",
     "RowAttention",
     "Rows",
@@ -76,6 +79,7 @@ __all__ = [
     "fixed_point",
     "frozen",
     "least_squares",
+    "nearest",
     "number",
     "partition",
     "root",

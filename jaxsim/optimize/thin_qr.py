@@ -79,6 +79,14 @@ class PseudoInverse(eqx.Module):
         change = jnp.where(self.inverse > 0, change, 0)
         return p - self.factors.up(product(self.left, change)), -product(self.right.T, self.inverse * change)
 
+    def least(self, right: jax.Array) -> jax.Array:
+        """The shortest $z$ with $J^T z = b$."""
+        return self.factors.up(product(self.left, self.inverse * product(self.right, right)))
+
+    def across(self, vector: jax.Array) -> jax.Array:
+        """The part of a vector `(m,)` that is orthogonal to the columns of $J$."""
+        return self.solve(vector, jnp.zeros_like(self.values))[0]
+
 
 def product(a: jax.Array, b: jax.Array) -> jax.Array:
     """`a @ b` in full precision, also where a GPU would round the factors."""
