@@ -131,8 +131,8 @@ class GaussianConditioning(eqx.Module):
         matrix = jnp.asarray(thawed(self.matrix), mean.dtype)
         values = jnp.asarray(thawed(self.values), mean.dtype)
         if mean.ndim != 1 or matrix.shape != (*values.shape, len(mean)) or values.ndim != 1:
-            raise ValueError("GaussianConditioning: a mean of shape (n,), a `matrix` of shape (m, n) and `values` "
-                             f"of shape (m,) go together; got {mean.shape}, {matrix.shape} and {values.shape}.")  # fmt: skip
+            raise ValueError("GaussianConditioning: a mean of shape (n,), a `matrix` of shape (m, n) and `values` of "
+                             f"shape (m,) go together; got {mean.shape}, {matrix.shape}, {values.shape}.")  # fmt: skip
         if covariance.shape not in (mean.shape, (len(mean), len(mean))):
             raise ValueError(f"GaussianConditioning: the covariance is (n, n) or its diagonal (n,) with n = {len(mean)}"
                              f"; got {covariance.shape}.")  # fmt: skip
