@@ -20,10 +20,17 @@ class Direct(eqx.Module):
 
     def start(self, rows: Rows, jacobian: Rows, guess: jax.Array) -> TallState:
         """The state at zero."""
-        zero = jnp.zeros_like(guess)
-        right, factors = rows(zero), ThinQR.of(jacobian(zero))
-        part = factors.down(lax.stop_gradient(right))
-        return TallState(zero, right, factors, part, jnp.ones((), guess.dtype), jnp.asarray(0))
+        return self.resume(rows, jacobian, (jnp.zeros_like(guess), jnp.ones((), guess.dtype), jnp.asarray(0)))
+
+    def resume(self, rows: Rows, jacobian: Rows, brief: tuple) -> TallState:
+        """The state of which `brief(state)` was kept."""
+        unknowns, left, steps = brief
+        right, factors = rows(unknowns), ThinQR.of(jacobian(unknowns))
+        return TallState(unknowns, right, factors, factors.down(lax.stop_gradient(right)), left, steps)
+
+    def brief(self, state: TallState) -> tuple:
+        """What must be kept of a state; no array as long as the residual."""
+        return state.unknowns, state.damping, state.steps
 
     def going(self, state: TallState) -> jax.Array:
         """Whether the step is still due."""

@@ -56,6 +56,15 @@ class GaussNewton(eqx.Module):
         damping = jnp.asarray(self.damping, guess.dtype)
         return TallState(guess, right, factors, factors.down(lax.stop_gradient(right)), damping, jnp.asarray(0))
 
+    def resume(self, rows: Rows, jacobian: Rows, brief: tuple) -> TallState:
+        """The state of which `brief(state)` was kept."""
+        unknowns, damping, steps = brief
+        return self.start(rows, jacobian, unknowns)._replace(damping=damping, steps=steps)
+
+    def brief(self, state: TallState) -> tuple:
+        """What must be kept of a state; no array as long as the residual."""
+        return state.unknowns, state.damping, state.steps
+
     def going(self, state: TallState) -> jax.Array:
         """Whether another step is due."""
         end = self._met(state) | (state.steps >= self.steps) | (state.damping >= self._most(state))

@@ -149,7 +149,13 @@ def _truncated(problem, adjoint, unknowns, inverse):
 
 def _unrolled(problem, adjoint, guess, method):
     rows, jacobian = _functions(problem)
-    state = alike(method.start(rows, jacobian, guess), problem, method)
-    step = lambda state: method.step(rows, jacobian, state, differentiable=True)
-    state = scanned(method.going, step, state, adjoint)
+    resume = lambda brief: method.resume(rows, jacobian, brief)
+
+    def step(brief):
+        return alike(method.brief(method.step(rows, jacobian, resume(brief), differentiable=True)), brief)
+
+    # The factors are made anew in each step, so that the backward pass need not keep them.
+    brief = alike(method.brief(method.start(rows, jacobian, guess)), problem, method)
+    brief = scanned(lambda brief: method.going(resume(brief)), step, brief, adjoint)
+    state = resume(brief)
     return state.unknowns, lax.stop_gradient(_told(method, state)[0])
