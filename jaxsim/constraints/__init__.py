@@ -4,6 +4,7 @@ from .affine import AffineProjection
 from .bases import Chebyshev, FourierSeries, TensorProduct
 from .boundary import OnBoundary
 from .box import OnBox, VanishingOnBox
+from .box_affine import BoxAffineProjection
 from .consistency import check_consistent
 from .coupling import Interface
 from .distances import Both, Either, Inside, Joined, Outside, Plane, Segment, Smooth, to_boundary
@@ -28,6 +29,7 @@ __all__ = [
     "AffineProjection",
     "Both",
     "Bounded",
+    "BoxAffineProjection",
     "Chebyshev",
     "Conditioned",
     "Conserved",

@@ -8,12 +8,14 @@ import jax.numpy as jnp
 from jax import lax
 
 from ..optimize import Frozen, OnFailure, SolveStatus
+from ..optimize.solved import refuse_raise_in_shard_map
 from ..spaces import error_if
 
 
 def after(value: Any, status: SolveStatus, on_failure: OnFailure, message: str) -> Any:
     """A pytree of arrays and fields, as `on_failure` wants it where the status is not one of success."""
     succeeded = (status == SolveStatus.converged) | (status == SolveStatus.rank_deficient)
+    refuse_raise_in_shard_map(on_failure, message.partition(":")[0])
     if on_failure is OnFailure.RAISE:
         return error_if(value, ~succeeded, message)
     if on_failure is OnFailure.KEEP:

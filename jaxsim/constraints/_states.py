@@ -136,3 +136,16 @@ def total(tree: Any) -> jax.Array:
     """The sum of the leaves."""
     first, *rest = jax.tree.leaves(tree)
     return sum(rest, first)
+
+
+def flat_like(state: State, bounds: Any, name: str) -> jax.Array:
+    """Numbers that broadcast against the state, like `flattened(state)`; the same for both parts of complex ones.
+
+    **Raises:** `ValueError` where they do not.
+    """
+    values = nodal(state)
+    one = jax.tree_util.all_leaves([bounds])
+    try:
+        return real_vector(jax.tree.map(_spread, jax.tree.map(lambda _: bounds, values) if one else bounds, values))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{name}: bounds broadcast against the state; got {bounds}.") from error
