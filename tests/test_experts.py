@@ -7,8 +7,18 @@ import numpy as np
 import pytest
 
 import jaxsim as js
-from jaxsim.constraints import Chebyshev, Experts, Interface, Partition, PerExpert, TensorProduct, satisfy
-from jaxsim.optimize import OnFailure, Rows, SolveStatus
+from jaxsim.constraints import (
+    Chebyshev,
+    Experts,
+    Interface,
+    Marching,
+    Partition,
+    PerExpert,
+    Schwarz,
+    TensorProduct,
+    satisfy,
+)
+from jaxsim.optimize import OnFailure, Picard, Rows, SolveStatus
 from jaxsim.pinn import collocation
 
 POLYNOMIALS = TensorProduct([Chebyshev(4), Chebyshev(5)])
@@ -32,7 +42,7 @@ class Heat(eqx.Module):
 
     def __call__(self, given, box):
         diffusivity, size = given
-        x = box.within(1, LINE)
+        x, t = box.within(1, LINE), box.within(0, LINE)
         wave = lambda x: size * jnp.sin(jnp.pi * x)
         sink = lambda u, s: self.power * u(s[0], s[1]) ** 2
         heat = collocation(js.equations.Diffusion(diffusivity), box.at(UNIT))
@@ -40,8 +50,8 @@ class Heat(eqx.Module):
         return {
             "interior": interior if self.power else heat,
             "initial": Rows(lambda u, x: u(jnp.zeros_like(x), x) - wave(x), x, weight=400.0 * box.first[0]),
-            "left": Rows(lambda u, t: u(t, jnp.zeros_like(t)), LINE, weight=400.0 * box.first[1]),
-            "right": Rows(lambda u, t: u(t, jnp.ones_like(t)), LINE, weight=400.0 * box.last[1]),
+            "left": Rows(lambda u, t: u(t, jnp.zeros_like(t)), t, weight=400.0 * box.first[1]),
+            "right": Rows(lambda u, t: u(t, jnp.ones_like(t)), t, weight=400.0 * box.last[1]),
         }
 
 
@@ -106,6 +116,64 @@ def test_coupled_experts_meet_an_equation_and_their_gradients_are_right():
     numbers = jnp.array([0.1, 0.2])
     found = field.each(lambda u, box, t: u(t, box.upper[1]), numbers)
     np.testing.assert_allclose(found[1], 0, atol=1e-3)
+
+
+def test_windows_of_time_hand_on_their_end_and_gradients_go_through_all():
+    partition = Partition((0.0, 0.0), (1.0, 1.0), (3, 1))
+    experts = Experts(partition, Heat(), Marching(7), on_failure=OnFailure.KEEP)
+    value = check_gradient(experts)
+    np.testing.assert_allclose(value, EXACT, atol=2e-3)
+    solved = solve(experts, POLYNOMIALS, GIVEN)
+    assert solved.steps.shape == (3,) and jnp.all(solved.succeeded)
+    before, after = (solved.value.expert(k)(jnp.array(1 / 3), jnp.array(0.3)) for k in (0, 1))
+    np.testing.assert_allclose(before, after, atol=2e-4)
+    failed = Experts(partition, broken, Marching(7), on_failure=OnFailure.STOP)
+    np.testing.assert_array_equal(solve(failed, POLYNOMIALS, GIVEN).succeeded, [True, False, False])
+
+
+def broken(given, box):
+    """Rows that are not numbers in the second window."""
+    blocks = Heat()(given, box)
+    nan = Rows(lambda u, x: u(x, x) * jnp.where(box.index == 1, jnp.nan, 0.0), LINE)
+    return blocks | {"nothing": nan}
+
+
+@pytest.mark.slow
+def test_windows_whose_boxes_are_coupled_in_space():
+    for overlap, within in [(0.0, Interface(7)), ((0.0, 0.2), Schwarz(7))]:
+        partition = Partition((0.0, 0.0), (1.0, 1.0), (2, 2), overlap)
+        value = check_gradient(Experts(partition, Heat(), Marching(7, within=within)))
+        np.testing.assert_allclose(value, EXACT, atol=2e-3)
+
+
+@pytest.mark.slow
+def test_overlapping_boxes_agree_after_sweeps_whose_fixed_point_has_the_gradient():
+    experts = Experts(in_space(3, 0.2), Heat(), Schwarz(7))
+    value = check_gradient(experts)
+    np.testing.assert_allclose(value, EXACT, atol=5e-4)
+    solved = solve(experts, POLYNOMIALS, GIVEN)
+    plain = solve(Experts(in_space(3, 0.2), Heat(), Schwarz(7, method=Picard())), POLYNOMIALS, GIVEN)
+    np.testing.assert_allclose(solved.value.weights, plain.value.weights, atol=1e-7)
+    few = Experts(in_space(3, 0.2), Heat(), Schwarz(7, method=Picard(steps=2)), on_failure=OnFailure.KEEP)
+    assert jnp.all(solve(few, POLYNOMIALS, GIVEN).status == SolveStatus.max_steps)
+
+
+def test_sweeps_without_overlap_are_refused():
+    with pytest.raises(ValueError, match="overlap"):
+        Experts(in_space(3), Heat(), Schwarz(7))(POLYNOMIALS, GIVEN)
+    with pytest.raises(ValueError, match="do not overlap in time"):
+        Experts(Partition((0.0, 0.0), (1.0, 1.0), (2, 1), 0.2), Heat(), Marching())(POLYNOMIALS, GIVEN)
+
+
+def test_a_periodic_axis_joins_both_ends():
+    partition = Partition((0.0, 0.0), (1.0, 2.0), (1, 3), periodic=True)
+    assert not jnp.any(partition.regions().last[:, 1])
+    (faces,) = partition.interfaces(2)
+    np.testing.assert_array_equal(faces.other, [1, 2, 0])
+    np.testing.assert_allclose(faces.points[2, 0], [0, 2])
+    np.testing.assert_allclose(faces.beyond[2, 0], [0, 0], atol=1e-15)
+    low = partition.faces(1, False, 1)
+    np.testing.assert_allclose(low.beyond[0, 0], [0.5, 2])
 
 
 def test_rows_that_are_not_linear_and_a_batch():

@@ -15,6 +15,7 @@ from .integral import IntegralProjection
 from .keeping import Keeping, ProjectedSteps
 from .layer import ConstraintLayer
 from .leray import LerayProjection
+from .marching import Marching
 from .on_grid import OnGrid
 from .partition import Partition, Region
 from .periodic import Embedded
@@ -24,6 +25,7 @@ from .projected import Projected
 from .quadrature import Quadrature
 from .range import Bounded, Positive
 from .satisfy import satisfy
+from .schwarz import Schwarz
 
 __all__ = [
     "AffineProjection",
@@ -48,6 +50,7 @@ __all__ = [
     "Keeping",
     "LerayProjection",
     "Lift",
+    "Marching",
     "MeanFree",
     "OnBoundary",
     "OnBox",
@@ -63,6 +66,7 @@ __all__ = [
     "Quadrature",
     "Region",
     "Saturating",
+    "Schwarz",
     "Segment",
     "Smooth",
     "Solenoidal",

@@ -1,5 +1,6 @@
 """What experts solve, alone or with others: rows of each as small dense arrays."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -51,7 +52,7 @@ class Held(eqx.Module):
 class Work(eqx.Module):
     """What all experts do, whatever couples them."""
 
-    team: Team
+    team: Team | None
     partition: Partition
     blocks: Callable[[Any, Any], Mapping[str, Rows]]
     local: bool = eqx.field(static=True)
@@ -60,6 +61,7 @@ class Work(eqx.Module):
     method: Any
     adjoint: Any
     on_failure: OnFailure = eqx.field(static=True)
+    later: jax.Array | float = 0.0  # by how much the partition is moved in time
 
     @property
     def size(self) -> int:
@@ -69,9 +71,10 @@ class Work(eqx.Module):
         check_functions(shape)
         return shape[0]
 
-    def of(self, team: Team) -> "Work":
-        """That of other members."""
-        return eqx.tree_at(lambda w: w.team, self, team)
+    def beginning(self, guess: jax.Array | None) -> jax.Array:
+        """Weights to begin with, `(K, N)`."""
+        shape = (self.team.count, self.size)
+        return jnp.zeros(shape, jnp.result_type(float)) if guess is None else jnp.broadcast_to(guess, shape)
 
     def noted(self, member: Member) -> dict[str, Noted]:
         """Everything that the blocks of an expert ask of its functions."""
@@ -120,7 +123,7 @@ class Work(eqx.Module):
 
     def without_team(self) -> "Work":
         """The rest, as a parameter."""
-        return eqx.tree_at(lambda w: w.team, self, None)
+        return dataclasses.replace(self, team=None)
 
     def at_faces(self, index: np.ndarray, points: jax.Array | np.ndarray, axis: int | None = None) -> list[jax.Array]:
         """The functions of some experts at points of theirs `(F, P, d)`, and their derivative along an axis.
@@ -139,7 +142,9 @@ class Work(eqx.Module):
 
             return jax.vmap(one)(places)
 
-        return jax.tree.map(_wide, self.team.take(index).map(at, jnp.asarray(points)))
+        points = jnp.asarray(points)
+        points = points.at[..., 0].add(self.later)
+        return jax.tree.map(_wide, self.team.take(index).map(at, points))
 
     def _tables(self, member, noted):
         settled = self.settled(member)

@@ -1,6 +1,7 @@
 """How experts come to agree where their boxes meet."""
 
 import abc
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..optimize import Solved, least_squares, number
-from ._work import Work, sums
+from ._work import Held, Work, sums
 from .partition import Faces
 
 
@@ -17,8 +18,25 @@ class AbstractCoupling(eqx.Module):
     """A way to solve for the weights of all experts."""
 
     @abc.abstractmethod
-    def solve(self, work: Work, guess: jax.Array) -> Solved:
-        """Weights `(K, N)`, and what is known of each expert's, with a leading axis $K$."""
+    def solve(self, work: Work, guess: jax.Array | None, held: dict[str, Held]) -> Solved:
+        """Weights `(K, N)`, and what is known of each expert's, with a leading axis $K$.
+
+        **Arguments:**
+
+        - `guess`: shape `(N,)` or `(K, N)`.
+        - `held`: what experts are held to beside their own rows, with a leading axis $K$.
+        """
+
+
+class Alone(AbstractCoupling):
+    """No coupling: each expert solves its own rows."""
+
+    mesh: jax.sharding.Mesh | None = eqx.field(static=True, default=None)
+
+    def solve(self, work: Work, guess: jax.Array | None, held: dict[str, Held]) -> Solved:
+        one = lambda member, guess, held: work.alone(member, guess, work.noted(member), held)
+        over = work.team.map if self.mesh is None else partial(work.team.cut_over, self.mesh)
+        return over(one, work.beginning(guess), held)
 
 
 class Interface(AbstractCoupling):
@@ -43,8 +61,8 @@ class Interface(AbstractCoupling):
     value: Any = 400.0
     derivative: Any = 1.0
 
-    def solve(self, work: Work, guess: jax.Array) -> Solved:
-        return joint(work, self, guess, {})
+    def solve(self, work: Work, guess: jax.Array | None, held: dict[str, Held]) -> Solved:
+        return joint(work, self, work.beginning(guess), held)
 
     def jumps(self, work: Work, across: list[Faces]) -> list[list[tuple[jax.Array, jax.Array]]]:
         """What the functions of the lower and the upper expert do on faces: for the value, and in space for the
@@ -53,13 +71,13 @@ class Interface(AbstractCoupling):
         for faces in across:
             axis = faces.axis if faces.axis > 0 else None
             lower = work.at_faces(faces.owner, faces.points, axis)
-            upper = work.at_faces(faces.other, faces.points, axis)
+            upper = work.at_faces(faces.other, faces.beyond, axis)
             scales = [jnp.sqrt(number(c, lower[0]) / faces.points.shape[1]) for c in (self.value, self.derivative)]
             found.append([(c * a, c * b) for c, a, b in zip(scales, lower, upper)])
         return found
 
 
-def joint(work: Work, coupling: Interface, guess: jax.Array, held: Any) -> Solved:
+def joint(work: Work, coupling: Interface, guess: jax.Array, held: dict[str, Held]) -> Solved:
     """All weights at once."""
     noted = work.team.map(work.noted)
     across = work.partition.interfaces(coupling.points)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from ..optimize import AbstractAdjoint, Direct, GaussNewton, OnFailure, Rows, Solved
 from ._work import Work
-from .coupling import AbstractCoupling
+from .coupling import AbstractCoupling, Alone
 from .partition import Partition, Region
 from .piecewise import Member, Piecewise, Team
 
@@ -98,17 +98,13 @@ class Experts(eqx.Module):
         ridge = None if bare else jnp.asarray(self.ridge, dtype)
         work = Work(team, self.partition, self.blocks, self.local, offset, ridge, self.method, self.adjoint,
                     self.on_failure)  # fmt: skip
-        shape = (self.partition.count, work.size)
-        guess = jnp.zeros(shape, dtype) if guess is None else jnp.asarray(guess, dtype)
-        if guess.shape not in (shape, shape[1:]):
-            raise ValueError(f"Experts: `guess` has a weight for each of {shape[1]} functions, shape {shape[1:]} or "
-                             f"{shape}; got {guess.shape}.")  # fmt: skip
-        guess = jnp.broadcast_to(guess, shape)
-        if self.coupling is None:
-            one = lambda member, guess: work.alone(member, guess, work.noted(member), {})
-            solved = team.map(one, guess) if self.mesh is None else team.cut_over(self.mesh, one, guess)
-        else:
-            solved = self.coupling.solve(work, guess)
+        if guess is not None:
+            guess, shape = jnp.asarray(guess, dtype), (self.partition.count, work.size)
+            if guess.shape not in (shape, shape[1:]):
+                raise ValueError(f"Experts: `guess` has a weight for each of {shape[1]} functions, shape "
+                                 f"{shape[1:]} or {shape}; got {guess.shape}.")  # fmt: skip
+        coupling = Alone(self.mesh) if self.coupling is None else self.coupling
+        solved = coupling.solve(work, guess, {})
         seen = Team(Member(team.members.functions, None, team.members.box), (team.each[0], False))
         value = Piecewise(seen, solved.value, self.partition, self.local, offset)
         return eqx.tree_at(lambda s: s.value, solved, value)

@@ -48,24 +48,24 @@ class Faces(eqx.Module):
     """Ends of boxes across one axis.
 
     - `axis`: that is constant on them.
-    - `owner`, `other`: the experts of the boxes, and their neighbors there or themselves where the whole box ends;
-        integers of shape `(F,)`.
+    - `owner`, `other`: the experts of the boxes, and their neighbors there or themselves where there is none; integers
+        of shape `(F,)`.
+    - `inside`: whether there is a neighbor, `(F,)`.
     - `points`: of each face, shape `(F, P, d)`.
+    - `beyond`: the same points for the neighbor, on the other side of a period where there is one.
     """
 
     axis: int = eqx.field(static=True)
     owner: np.ndarray
     other: np.ndarray
+    inside: np.ndarray
     points: np.ndarray
-
-    @property
-    def inside(self) -> np.ndarray:
-        """Whether there is a neighbor, `(F,)`."""
-        return self.owner != self.other
+    beyond: np.ndarray
 
     def shared(self) -> "Faces":
         """Those with a neighbor."""
-        return Faces(self.axis, *(a[self.inside] for a in (self.owner, self.other, self.points)))
+        arrays = (self.owner, self.other, self.inside, self.points, self.beyond)
+        return Faces(self.axis, *(array[self.inside] for array in arrays))
 
 
 class Partition(eqx.Module):
@@ -76,6 +76,8 @@ class Partition(eqx.Module):
     - `lower`, `upper`: ends of the whole box, time first, $d$ numbers each.
     - `counts`: how many boxes there are along each axis, $K$ in all, the last axis fastest.
     - `overlap`: by how much of a box's length its inner ends move outwards, a number below 1/2, or one for each axis.
+    - `periodic`: whether space is periodic, or whether each of its axes is: then the last box along an axis has the
+        first one as a neighbor, and none has an end of the whole.
 
     **Raises:** `ValueError` for ends, counts or overlaps that do not fit.
 
@@ -90,6 +92,7 @@ class Partition(eqx.Module):
     upper: tuple[float, ...] = eqx.field(static=True, converter=lambda v: tuple(map(float, v)))
     counts: tuple[int, ...] = eqx.field(static=True, converter=tuple)
     overlap: float | Sequence[float] = eqx.field(static=True, default=0.0)
+    periodic: bool | Sequence[bool] = eqx.field(static=True, default=False)
 
     def __check_init__(self):
         if not len(self.lower) == len(self.upper) == len(self.counts) > 0:
@@ -102,6 +105,9 @@ class Partition(eqx.Module):
         if len(self.overlaps) != len(self.counts) or not all(0 <= o < 0.5 for o in self.overlaps):
             raise ValueError("Partition: `overlap` is part of a box's length, from 0 to less than 1/2, a number or one "
                              f"for each axis; got {self.overlap}.")  # fmt: skip
+        if len(self.wraps) != len(self.counts):
+            raise ValueError("Partition: `periodic` is one truth value, or one for each axis of space; got "
+                             f"{self.periodic}.")  # fmt: skip
 
     @property
     def dimension(self) -> int:
@@ -119,16 +125,25 @@ class Partition(eqx.Module):
         whole = isinstance(self.overlap, (int, float))
         return (float(self.overlap),) * len(self.counts) if whole else tuple(map(float, self.overlap))
 
+    @property
+    def wraps(self) -> tuple[bool, ...]:
+        """Whether each axis is periodic; time is not."""
+        space = (self.periodic,) * (len(self.counts) - 1) if isinstance(self.periodic, bool) else tuple(self.periodic)
+        return (False, *space)
+
     def regions(self) -> Region:
         """The boxes of all experts, overlap included, with a leading axis $K$."""
         lower, upper = self._ends(self.overlaps)
         places = self._places()
-        first, last = places == 0, places == np.asarray(self.counts) - 1
+        first, last = self._outer(places)
         arrays = (jnp.asarray(lower), jnp.asarray(upper), jnp.asarray(first), jnp.asarray(last))
         return Region(*arrays, jnp.arange(self.count))
 
     def locate(self, point: Sequence[jax.Array]) -> jax.Array:
-        """The expert whose box, without overlap, has a point `(t, x, ...)`; for points outside, the nearest."""
+        """The expert whose box, without overlap, has a point `(t, x, ...)`; for points outside, the nearest.
+
+        Where space is periodic, points are in its first period.
+        """
         if len(point) != self.dimension:
             raise ValueError(f"a point of this partition has {self.dimension} coordinates; got {len(point)}.")
         index = jnp.zeros((), int)
@@ -147,15 +162,20 @@ class Partition(eqx.Module):
         """
         if points < 1:
             raise ValueError(f"a face needs one point or more along each axis, got {points}.")
-        places = self._places()
+        places, count = self._places(), self.counts[axis]
+        ahead = places[:, axis] + (1 if upper else -1)
+        within = (ahead >= 0) & (ahead < count)
         beside = places.copy()
-        beside[:, axis] = np.clip(beside[:, axis] + (1 if upper else -1), 0, self.counts[axis] - 1)
+        beside[:, axis] = ahead % count if self.wraps[axis] else np.clip(ahead, 0, count - 1)
         other = np.ravel_multi_index(tuple(beside.T), self.counts)
         line = np.linspace(0, 1, points) if points > 1 else np.array([0.5])
         unit = [np.array([float(upper)]) if a == axis else line for a in range(self.dimension)]
         low, high = (end[:, None] for end in self._ends(self.overlaps if overlap else (0.0,) * self.dimension))
         where = low + np.array(list(itertools.product(*unit))) * (high - low)
-        return Faces(axis, np.arange(self.count), other, where)
+        beyond = where.copy()
+        period = self.upper[axis] - self.lower[axis]
+        beyond[..., axis] += np.where(within | (not self.wraps[axis]), 0, -period if upper else period)[:, None]
+        return Faces(axis, np.arange(self.count), other, within | self.wraps[axis], where, beyond)
 
     def interfaces(self, points: int) -> list[Faces]:
         """Where neighbors meet, without overlap, for each axis that is cut; the owner is the lower of both."""
@@ -163,8 +183,8 @@ class Partition(eqx.Module):
 
     @property
     def cuts(self) -> list[int]:
-        """The axes along which there is more than one box."""
-        return [axis for axis, n in enumerate(self.counts) if n > 1]
+        """The axes along which boxes have neighbors."""
+        return [axis for axis, n in enumerate(self.counts) if n > 1 or self.wraps[axis]]
 
     def _places(self) -> np.ndarray:
         return np.array(list(itertools.product(*(range(n) for n in self.counts))))
@@ -172,6 +192,12 @@ class Partition(eqx.Module):
     def _ends(self, overlaps) -> tuple[np.ndarray, np.ndarray]:
         places, counts = self._places(), np.asarray(self.counts)
         lower, length = np.asarray(self.lower), (np.asarray(self.upper) - np.asarray(self.lower)) / counts
+        first, last = self._outer(places)
         more = np.asarray(overlaps) * length
-        low = lower + places * length - np.where(places > 0, more, 0)
-        return low, lower + (places + 1) * length + np.where(places < counts - 1, more, 0)
+        low = lower + places * length - np.where(first, 0, more)
+        return low, lower + (places + 1) * length + np.where(last, 0, more)
+
+    def _outer(self, places) -> tuple[np.ndarray, np.ndarray]:
+        """Whether boxes have the lower and the upper end of the whole."""
+        walls = ~np.asarray(self.wraps)
+        return (places == 0) & walls, (places == np.asarray(self.counts) - 1) & walls
