@@ -91,5 +91,6 @@ def equilibration(matrix: jax.Array, sweeps: int = 10) -> tuple[jax.Array, jax.A
         of = lambda largest: 1 / jnp.sqrt(jnp.where(largest > 0, largest, 1))
         return (rows * of(jnp.max(scaled, 1)), columns * of(jnp.max(scaled, 0))), None
 
-    ones = alike((jnp.ones_like(matrix[:, 0]), jnp.ones_like(matrix[0])), matrix)
-    return lax.scan(sweep, ones, None, sweeps)[0]
+    lengths = jnp.linalg.norm(matrix, axis=1)  # first, so that the scales of rows do not reach the columns
+    start = 1 / jnp.where(lengths > 0, lengths, 1), jnp.ones_like(matrix[0])
+    return lax.scan(sweep, alike(start, matrix), None, sweeps)[0]
