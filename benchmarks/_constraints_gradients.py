@@ -62,7 +62,7 @@ def programs(matrix, data, start, curvature: float) -> dict[str, Callable]:
     matrix, data = jnp.asarray(matrix), jnp.asarray(data)
     # A start that is off, by as much for each singular direction.
     begin = jnp.asarray(start) + jnp.asarray(1e-3, dtype)
-    tight = 1e-13 if dtype == np.float64 else 1e-6
+    tight = 1e-12 if dtype == np.float64 else 1e-6
 
     def residual(w, theta):
         z = matrix @ w

@@ -27,13 +27,17 @@ def flat_guess(guess: Any, name: str) -> tuple[jax.Array, Callable[[jax.Array], 
 def with_arrays(parameters: Any) -> Any:
     """Parameters whose numbers that are being differentiated are arrays, also where they began as Python's; inside
     `jax.shard_map` all vary alike, since a failed instance stops the tangents of those that devices share as well."""
-    return alike(jax.tree.map(lambda leaf: jnp.asarray(leaf) if eqx.is_array(leaf) else leaf, parameters))
+    return alike(_with_arrays(parameters))
+
+
+def _with_arrays(tree):
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf) if eqx.is_array(leaf) else leaf, tree)
 
 
 def closed(functions: list[Callable | None], flat: jax.Array, parameters: Any) -> tuple[list, jax.Array]:
     """Functions of the flat unknowns and of the parameters as pytrees of all that they close over; and the unknowns,
     marked inside `jax.shard_map` as varying like the rest."""
-    convert = lambda f: None if f is None else eqx.filter_closure_convert(f, flat, parameters)
+    convert = lambda f: None if f is None else _with_arrays(eqx.filter_closure_convert(f, flat, parameters))
     found = [convert(f) for f in functions]
     if not inside_shard_map():
         return found, flat

@@ -76,12 +76,21 @@ def delivered(solved: Solved, on_failure: OnFailure, name: str) -> Solved:
     if on_failure is OnFailure.RAISE:
         message = (f"{name} did not converge: give a better guess, more `steps` or a larger `tolerance`, or see "
                    "`on_failure` and `Solved.status`.")  # fmt: skip
-        value = eqx.error_if(solved.value, ~succeeded, message)
+        value = jax.tree.map(lambda x: raised_if(x, ~succeeded, message), solved.value)
     elif on_failure is OnFailure.STOP:
         value = jax.tree.map(lambda x: jnp.where(succeeded, x, lax.stop_gradient(x)), solved.value)
     else:
         value = jax.tree.map(lambda x: jnp.where(succeeded, x, jnp.nan), solved.value)
     return eqx.tree_at(lambda s: s.value, solved, value)
+
+
+def raised_if(value: jax.Array, failed: jax.Array, message: str) -> jax.Array:
+    """`eqx.error_if` that tangents and cotangents pass through as well.
+
+    A gradient alone does not need the value, so the compiler removes a check of the value, and with it the error.
+    """
+    check = lambda _, b: eqx.error_if(b, failed, message)
+    return lax.custom_linear_solve(lambda b: b, value, check, check)
 
 
 def refuse_raise_in_shard_map(on_failure: OnFailure, name: str):
