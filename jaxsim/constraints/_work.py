@@ -66,7 +66,7 @@ class Work(eqx.Module):
     @property
     def size(self) -> int:
         """$N$, the number of functions."""
-        functions = self.team.take(0).members.dictionary(self.local)
+        functions = self.team.template().dictionary(self.local)
         shape = like_of(functions, [jnp.zeros(())] * self.partition.dimension).shape
         check_functions(shape)
         return shape[0]

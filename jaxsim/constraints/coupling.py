@@ -1,7 +1,6 @@
 """How experts come to agree where their boxes meet."""
 
 import abc
-from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -31,12 +30,9 @@ class AbstractCoupling(eqx.Module):
 class Alone(AbstractCoupling):
     """No coupling: each expert solves its own rows."""
 
-    mesh: jax.sharding.Mesh | None = eqx.field(static=True, default=None)
-
     def solve(self, work: Work, guess: jax.Array | None, held: dict[str, Held]) -> Solved:
         one = lambda member, guess, held: work.alone(member, guess, work.noted(member), held)
-        over = work.team.map if self.mesh is None else partial(work.team.cut_over, self.mesh)
-        return over(one, work.beginning(guess), held)
+        return work.team.map(one, work.beginning(guess), held)
 
 
 class Interface(AbstractCoupling):

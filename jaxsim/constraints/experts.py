@@ -11,7 +11,7 @@ from ..optimize import AbstractAdjoint, Direct, GaussNewton, OnFailure, Rows, So
 from ._work import Work
 from .coupling import AbstractCoupling, Alone
 from .partition import Partition, Region
-from .piecewise import Member, Piecewise, Team
+from .piecewise import Piecewise, Team
 
 
 class Experts(eqx.Module):
@@ -27,7 +27,7 @@ class Experts(eqx.Module):
         its own rows, which need to determine its weights.
     - `local`: whether functions see the coordinates of the unit box, so that one dictionary serves all.
     - `ridge`, `method`, `adjoint`, `on_failure`: as those of `satisfy`.
-    - `mesh`: devices over which experts are cut by `jax.shard_map`, all axes of it; without coupling alone. No device
+    - `mesh`: devices over which experts are cut by `js.ensemble`, all axes of it; without coupling alone. No device
         waits for another, so that nothing can be raised: give `on_failure` another value. A gradient in something that
         all experts share is a sum over devices; that in something `PerExpert` needs no communication.
 
@@ -92,7 +92,7 @@ class Experts(eqx.Module):
         **Returns:** a `Solved`. Its `value` is a `Piecewise`, a callable of `(t, x, ...)`; `status`, `steps`, `rank`,
         `condition` and each block's norm in `residual` have a leading axis $K$.
         """
-        team = Team.of(functions, given, self.partition.regions())
+        team = Team.of(functions, given, self.partition.regions(), self.mesh)
         dtype = jnp.result_type(float)
         bare = isinstance(self.ridge, (int, float)) and self.ridge == 0
         ridge = None if bare else jnp.asarray(self.ridge, dtype)
@@ -103,8 +103,7 @@ class Experts(eqx.Module):
             if guess.shape not in (shape, shape[1:]):
                 raise ValueError(f"Experts: `guess` has a weight for each of {shape[1]} functions, shape "
                                  f"{shape[1:]} or {shape}; got {guess.shape}.")  # fmt: skip
-        coupling = Alone(self.mesh) if self.coupling is None else self.coupling
+        coupling = Alone() if self.coupling is None else self.coupling
         solved = coupling.solve(work, guess, {})
-        seen = Team(Member(team.members.functions, None, team.members.box), (team.each[0], False))
-        value = Piecewise(seen, solved.value, self.partition, self.local, offset)
+        value = Piecewise(team.of_functions(), solved.value, self.partition, self.local, offset)
         return eqx.tree_at(lambda s: s.value, solved, value)

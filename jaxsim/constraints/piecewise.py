@@ -7,7 +7,9 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.sharding import AxisType, NamedSharding
 
+from ..integrate import ensemble
 from ..spaces import AbstractLeaf, Coefficients, Expansion, coefficients_of, like_of
 from ..taylor import Index
 from .partition import Partition, Region
@@ -65,9 +67,10 @@ class Team(eqx.Module):
 
     members: Member
     each: tuple[bool, bool] = eqx.field(static=True)
+    mesh: jax.sharding.Mesh | None = eqx.field(static=True, default=None)
 
     @classmethod
-    def of(cls, functions: Any, given: Any, regions: Region) -> "Team":
+    def of(cls, functions: Any, given: Any, regions: Region, mesh: jax.sharding.Mesh | None) -> "Team":
         """Of functions and of what is given, for all or `PerExpert`."""
         each = (isinstance(functions, PerExpert), isinstance(given, PerExpert))
         count = len(regions.index)
@@ -77,7 +80,14 @@ class Team(eqx.Module):
                 raise ValueError(f"PerExpert: every array of `{name}` has a leading axis of {count} experts; got "
                                  f"shapes {shapes}.")  # fmt: skip
         functions, given = (tree.tree if own else tree for tree, own in zip((functions, given), each))
-        return cls(Member(functions, given, regions), each)
+        if mesh is not None and count % mesh.size:
+            raise ValueError(f"{count} experts cannot be cut over {mesh.size} devices: let the number of experts be a "
+                             "multiple.")  # fmt: skip
+        return cls(Member(functions, given, regions), each, mesh)
+
+    def of_functions(self) -> "Team":
+        """The same members without what they are given."""
+        return Team(Member(self.members.functions, None, self.members.box), (self.each[0], False), self.mesh)
 
     @property
     def count(self) -> int:
@@ -91,37 +101,33 @@ class Team(eqx.Module):
 
     def take(self, index: Any) -> "Team":
         """Some members, by an array of numbers, or a single one, by a number."""
-        pick = lambda tree: jax.tree.map(lambda leaf: leaf[index] if eqx.is_array(leaf) else leaf, tree)
-        functions, given = (pick(t) if own else t for t, own in zip((self.members.functions, self.members.given),
-                                                                    self.each))  # fmt: skip
-        return Team(Member(functions, given, pick(self.members.box)), self.each)
+        return self._with(lambda leaf: whole(leaf)[index])
+
+    def template(self) -> Member:
+        """A member whose own arrays are zeros, for shapes."""
+        return self._with(lambda leaf: jnp.zeros(leaf.shape[1:], leaf.dtype)).members
+
+    def _with(self, pick: Callable) -> "Team":
+        own, shared = eqx.partition(self.members, self._own)
+        return Team(eqx.combine(jax.tree.map(pick, own), shared), self.each)
+
+    @property
+    def _own(self) -> Member:
+        """A filter for arrays with a leading axis."""
+        return Member(*(eqx.is_array if own else False for own in self.each), eqx.is_array)
 
     def without_functions(self) -> "Team":
         """The same members, for what does not ask their functions any more."""
-        return Team(Member(None, self.members.given, self.members.box), (False, self.each[1]))
+        return Team(Member(None, self.members.given, self.members.box), (False, self.each[1]), self.mesh)
 
     def map(self, function: Callable, *arrays: Any) -> Any:
-        """`function(member, *parts)` for every member and its part of arrays with a leading axis, by `jax.vmap`."""
+        """`function(member, *parts)` for every member and its part of arrays with a leading axis, by `jax.vmap`, or
+        where there is a mesh by `js.ensemble`, for which no device waits for another."""
+        if self.mesh is not None:
+            own, shared = eqx.partition(self.members, self._own)
+            return ensemble(lambda own, *arrays: function(eqx.combine(own, shared), *arrays), self.mesh)(own, *arrays)
         axes = (self.axes, *(eqx.if_array(0) for _ in arrays))
         return eqx.filter_vmap(lambda member, *parts: function(member, *parts), in_axes=axes)(self.members, *arrays)
-
-    def cut_over(self, mesh: jax.sharding.Mesh, function: Callable, *arrays: Any) -> Any:
-        """`map` with the members cut over a mesh of devices, each of which works by itself."""
-        if self.count % mesh.size:
-            raise ValueError(f"{self.count} experts cannot be cut over {mesh.size} devices: let the number of experts "
-                             "be a multiple.")  # fmt: skip
-        cut, whole = jax.P(tuple(mesh.axis_names)), jax.P()
-        members = self.members
-        moving, still = eqx.partition(((members.functions, members.given), (members.box, arrays)), eqx.is_array)
-        kinds = tuple(cut if own else whole for own in self.each), cut
-        specs = jax.tree.map(lambda kind, tree: jax.tree.map(lambda _: kind, tree), kinds, moving,
-                             is_leaf=lambda node: isinstance(node, jax.P))  # fmt: skip
-
-        def here(moving):
-            (functions, given), (box, arrays) = eqx.combine(moving, still)
-            return Team(Member(functions, given, box), self.each).map(function, *arrays)
-
-        return jax.shard_map(here, mesh=mesh, in_specs=(specs,), out_specs=cut)(moving)
 
 
 class Piecewise(AbstractLeaf):
@@ -144,7 +150,7 @@ class Piecewise(AbstractLeaf):
 
     def expert(self, index: int | jax.Array) -> Expansion:
         """The field of one expert, callable anywhere."""
-        return self._expansion(self.team.take(index).members, self.weights[index])
+        return self._expansion(self.team.take(index).members, whole(self.weights)[index])
 
     def each(self, function: Callable, *arrays: Any) -> Any:
         """`function(u, box, *parts)` for the field and the `Region` of every expert, and its part of arrays with a
@@ -156,7 +162,15 @@ class Piecewise(AbstractLeaf):
         return coefficients_of(self.expert(self.partition.locate(point)), point, indices)
 
     def like(self, point: Sequence[jax.Array]) -> jax.ShapeDtypeStruct:
-        return self.expert(0).like(point)
+        return self._expansion(self.team.template(), jnp.zeros(self.weights.shape[1:], self.weights.dtype)).like(point)
 
     def _expansion(self, member, weights):
         return Expansion(member.dictionary(self.local), weights, self.offset)
+
+
+def whole(array: jax.Array) -> jax.Array:
+    """An array that may be indexed anywhere: one whose type says that it is cut over devices is copied to all."""
+    mesh = jax.typeof(array).sharding.mesh
+    if AxisType.Explicit not in mesh.axis_types:
+        return array
+    return jax.reshard(array, NamedSharding(mesh, jax.P()))
