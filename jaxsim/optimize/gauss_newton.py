@@ -33,7 +33,7 @@ class GaussNewton(eqx.Module):
     For some hundreds of unknowns. Every step is a QR factorization, so the normal equations and the square of the
     condition number never appear. A step is taken if it does not raise $|r|$, and the damping follows the gain, as in
     `LevenbergMarquardt`. It ends where $|Q^T r|$, the part of the residual that a change of the unknowns could remove,
-    is at most `tolerance` $(1 + |r|)$.
+    is at most `tolerance` $(1 + |r|)$, or no more than rounding of the terms that cancel in it.
 
     **Arguments:**
 
@@ -81,10 +81,13 @@ class GaussNewton(eqx.Module):
         trial = unknowns + change
         ahead = rows(trial)
         old, new = right @ right, ahead @ ahead
-        taken = new <= old * (1 + 8 * eps)
+        noise = 8 * eps * old + 2 * jnp.sqrt(old) * _rounding(state)
+        taken = new <= old + noise
         predicted = part @ part - jnp.sum((part + triangle @ change) ** 2)
-        gain = lax.stop_gradient((old - new) / jnp.where(predicted > 0, predicted, 1))
-        shrink = jnp.maximum(0.1, 1 - (2 * jnp.clip(gain, 0, 1) - 1) ** 3)
+        # A change of less than rounding says nothing against the model.
+        gain = jnp.where(predicted > noise, (old - new) / jnp.where(predicted > 0, predicted, 1), 1)
+        gain = lax.stop_gradient(gain)
+        shrink = jnp.maximum(0.01, 1 - (2 * jnp.clip(gain, 0, 1) - 1) ** 3)
         damping = jnp.where(taken, damping * shrink, damping * 4)
         unknowns, right = jnp.where(taken, trial, unknowns), jnp.where(taken, ahead, right)
         factors = ThinQR.of(jacobian(unknowns))
@@ -100,10 +103,16 @@ class GaussNewton(eqx.Module):
         eps = jnp.finfo(state.right.dtype).eps
         tolerance = 1e-2 * eps**0.5 if self.tolerance is None else self.tolerance
         size = jnp.linalg.norm(state.right)
-        return jnp.linalg.norm(state.part) <= tolerance * (1 + size)
+        return jnp.linalg.norm(state.part) <= jnp.maximum(tolerance * (1 + size), 8 * _rounding(state))
 
     def _most(self, state):
         return 1 / jnp.finfo(state.right.dtype).eps
+
+
+def _rounding(state) -> jax.Array:
+    """Rounding errors of the residual and of what is left to remove: of the terms that cancel in them."""
+    size = jnp.linalg.norm(state.factors.triangle) * jnp.linalg.norm(state.unknowns)
+    return lax.stop_gradient(jnp.finfo(size.dtype).eps * (size + jnp.linalg.norm(state.right)))
 
 
 def damped(triangle: jax.Array, part: jax.Array, damping: jax.Array) -> jax.Array:
