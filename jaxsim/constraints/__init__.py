@@ -8,6 +8,7 @@ from .box_affine import BoxAffineProjection
 from .consistency import check_consistent
 from .coupling import Interface
 from .distances import Both, Either, Inside, Joined, Outside, Plane, Segment, Smooth, to_boundary
+from .doubly_stochastic import DoublyStochastic
 from .experts import Experts
 from .gaussian import Conditioned, GaussianConditioning
 from .initial import FromInitial, Lift, Saturating
@@ -26,8 +27,10 @@ from .quadrature import Quadrature
 from .range import Bounded, Positive
 from .satisfy import satisfy
 from .schwarz import Schwarz
+from .sinkhorn import AbstractScaling, Potentials, Sinkhorn, SinkhornNewton
 
 __all__ = [
+    "AbstractScaling",
     "AffineProjection",
     "Both",
     "Bounded",
@@ -36,6 +39,7 @@ __all__ = [
     "Conditioned",
     "Conserved",
     "ConstraintLayer",
+    "DoublyStochastic",
     "Either",
     "Embedded",
     "Experts",
@@ -61,6 +65,7 @@ __all__ = [
     "Piecewise",
     "Plane",
     "Positive",
+    "Potentials",
     "Projected",
     "ProjectedSteps",
     "Quadrature",
@@ -68,6 +73,8 @@ __all__ = [
     "Saturating",
     "Schwarz",
     "Segment",
+    "Sinkhorn",
+    "SinkhornNewton",
     "Smooth",
     "Solenoidal",
     "TensorProduct",
