@@ -18,7 +18,9 @@ from jaxsim.constraints import (
     TensorProduct,
     satisfy,
 )
+from jaxsim.constraints._bordered import BorderedQR
 from jaxsim.optimize import OnFailure, Picard, Rows, SolveStatus
+from jaxsim.optimize.thin_qr import PseudoInverse, ThinQR
 from jaxsim.pinn import collocation
 
 POLYNOMIALS = TensorProduct([Chebyshev(4), Chebyshev(5)])
@@ -239,3 +241,16 @@ def test_bad_partitions_and_arguments_are_refused():
         Experts(in_space(2), whole)(POLYNOMIALS, 1.0, guess=jnp.ones(3))
     with pytest.raises(TypeError, match="returns a dict"):
         Experts(in_space(2), lambda given, box: None)(POLYNOMIALS)
+
+
+def test_factors_of_blocks_and_a_border_are_those_of_the_whole_matrix():
+    keys = jax.random.split(jax.random.key(0), 5)
+    blocks = [jax.random.normal(key, (7, 3)) for key in keys[:3]]
+    blocks[1] = blocks[1].at[:, 2].set(blocks[1][:, 0])  # not determined without the border
+    matrix = jnp.concatenate([jax.scipy.linalg.block_diag(*blocks), jax.random.normal(keys[3], (4, 9))])
+    p, g = jax.random.normal(keys[4], (25,)), jnp.arange(9.0)
+    found, expected = (PseudoInverse.of(kind) for kind in (BorderedQR.of(matrix, 3, 7), ThinQR.of(matrix)))
+    for one, other in zip(found.solve(p, g), expected.solve(p, g)):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(found.values, expected.values, rtol=1e-12)
+    assert found.rank == 9

@@ -7,8 +7,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
 
-from ..optimize import Solved, least_squares, number
+from ..optimize import Direct, GaussNewton, Solved, least_squares, number
+from ..optimize.affine import is_affine
+from ._bordered import Bordered
 from ._work import Held, Work, sums
 from .partition import Faces
 
@@ -81,24 +84,34 @@ def joint(work: Work, coupling: Interface, guess: jax.Array, held: dict[str, Hel
     count, size = guess.shape
     team = work.team.without_functions()
 
+    def jumps_of(weights, jumps):
+        jump = lambda faces, pairs: [_jump(faces, pair, weights) for pair in pairs]
+        return [*map(jump, across, jumps)]
+
     def rows(flat, parameters):
         (work, team, noted, held), jumps = parameters
         weights = flat.reshape(count, size)
-        jump = lambda faces, pairs: [_jump(faces, pair, weights) for pair in pairs]
-        return team.map(work.rows, noted, held, weights), [*map(jump, across, jumps)]
+        one = lambda *arguments: _flat(work.rows(*arguments))
+        return team.map(one, noted, held, weights), jumps_of(weights, jumps)
 
     def jacobian(flat, parameters):
         (work, team, noted, held), jumps = parameters
-        own = team.map(work.jacobian, noted, held, flat.reshape(count, size))
-        own = jax.tree.map(lambda block: _spread(block, np.arange(count), count), own)
+        one = lambda *arguments: _flat(work.jacobian(*arguments), size)
+        own = _spread(team.map(one, noted, held, flat.reshape(count, size)), np.arange(count), count)
         return own, [[_spread_jump(faces, pair, count) for pair in pairs] for faces, pairs in zip(across, jumps)]
 
     parameters = (work.without_team(), team, noted, held), jumps
-    solved = least_squares(rows, guess.reshape(-1), parameters, method=work.method, adjoint=work.adjoint,
+    flat = guess.reshape(-1)
+    height = eqx.filter_eval_shape(rows, flat, parameters)[0].shape[1]
+    direct = work.method is None and is_affine(lambda w: ravel_pytree(rows(w, parameters))[0], flat)
+    method = (Direct() if direct else GaussNewton()) if work.method is None else work.method
+    solved = least_squares(rows, flat, parameters, method=Bordered(method, count, height), adjoint=work.adjoint,
                            on_failure=work.on_failure, jacobian=jacobian)  # fmt: skip
     weights = solved.value.reshape(count, size)
-    own, between = jax.lax.stop_gradient(rows(solved.value, parameters))
+    still = jax.lax.stop_gradient(weights)
+    own, between = team.map(work.rows, noted, held, still), jumps_of(still, jumps)
     residual = jax.tree.map(lambda block: jnp.linalg.norm(block.reshape(count, -1), axis=1), own)
+    residual, between = jax.lax.stop_gradient((residual, between))
     squares = jnp.zeros(count, weights.dtype)
     for faces, blocks in zip(across, between):
         here = sum(jnp.sum(block.reshape(len(faces.owner), -1) ** 2, 1) for block in blocks)
@@ -106,6 +119,11 @@ def joint(work: Work, coupling: Interface, guess: jax.Array, held: dict[str, Hel
     for_each = lambda leaf: jnp.broadcast_to(leaf, (count,))
     status, *rest = jax.tree.map(for_each, (solved.status, solved.steps, solved.rank, solved.condition))
     return Solved(weights, status, residual | {"interface": jnp.sqrt(squares)}, *rest)
+
+
+def _flat(blocks: dict[str, jax.Array], size: int | None = None) -> jax.Array:
+    """All rows of an expert `(m,)`, or their derivatives `(m, N)`."""
+    return jnp.concatenate([block.reshape(-1, *([] if size is None else [size])) for block in blocks.values()])
 
 
 def _jump(faces: Faces, pair, weights) -> jax.Array:
