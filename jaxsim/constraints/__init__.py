@@ -17,6 +17,7 @@ from .keeping import Keeping, ProjectedSteps
 from .layer import ConstraintLayer
 from .leray import LerayProjection
 from .marching import Marching
+from .nonlinear import NonlinearProjection
 from .on_grid import OnGrid
 from .partition import Partition, Region
 from .periodic import Embedded
@@ -56,6 +57,7 @@ __all__ = [
     "Lift",
     "Marching",
     "MeanFree",
+    "NonlinearProjection",
     "OnBoundary",
     "OnBox",
     "OnGrid",
