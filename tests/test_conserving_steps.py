@@ -83,7 +83,8 @@ def energy(u):
     return -0.5 * js.inner(u, js.inverse_laplacian(u))
 
 
-@pytest.mark.parametrize("quadratic", [energy, pytest.param(square, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("quadratic", [energy, square])
 def test_a_flow_without_viscosity_keeps_energy_or_enstrophy(quadratic):
     space = js.Fourier(js.Grid((16, 16), 0.0, 2 * np.pi))
     start = space.field(lambda x, y: jnp.cos(x) * jnp.sin(2 * y) + jnp.sin(x + y) + jnp.cos(3 * x))
@@ -106,6 +107,7 @@ def test_flow_between_walls_keeps_energy_and_stays_free_of_divergence():
     assert np.max(np.abs(js.div(end).values)) < 1e-13
 
 
+@pytest.mark.slow
 def test_water_that_loses_mass_by_its_scheme_does_not():
     space = js.FiniteDifference(js.Grid(16, 0.0, 1.0), js.Neumann(0.0))
 
@@ -122,6 +124,7 @@ def test_water_that_loses_mass_by_its_scheme_does_not():
     np.testing.assert_allclose(js.integral(held), js.integral(start), rtol=1e-15)
 
 
+@pytest.mark.slow
 def test_a_run_that_cannot_be_kept_ends_as_diverged():
     equation = Keeping(KDV, IntegralProjection(values=3.0, quadratic=square, level=0.1))
     march = js.march(equation, WAVE, dt=0.01, steps=2, solver=ETDRK4())
@@ -136,6 +139,7 @@ def turning(t, y, moments):
     return jnp.cross(y, y / moments)
 
 
+@pytest.mark.slow
 def test_a_diffrax_solver_on_arrays_stays_on_the_sphere():
     y0, moments = jnp.array([0.6, 0.0, 0.8]), jnp.array([1.0, 2.0, 3.0])
 

@@ -86,6 +86,7 @@ def test_a_flow_without_viscosity_keeps_energy_and_enstrophy_at_once():
     np.testing.assert_allclose(held.values, free.values, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_model_on_the_law_of_a_gas_in_single_precision_compiled_once():
     law = lambda state: state["pressure"] * state["volume"] - state["temperature"]
     names = "pressure", "volume", "temperature"

@@ -22,7 +22,11 @@ def off(plan, rows=ROWS, columns=COLUMNS):
     return max(np.max(np.abs(plan.sum(1) - rows)), np.max(np.abs(plan.sum(0) - columns)))
 
 
-@pytest.mark.parametrize("method", [Sinkhorn(), FEW, SinkhornNewton(sweeps=5, kept=2)], ids=["sweeps", "newton", "few"])
+@pytest.mark.parametrize("method", [
+    pytest.param(FEW, id="newton"),
+    pytest.param(Sinkhorn(), id="sweeps", marks=pytest.mark.slow),
+    pytest.param(SinkhornNewton(sweeps=5, kept=2), id="few", marks=pytest.mark.slow),
+])  # fmt: skip
 def test_sums_are_met_by_scaled_rows_and_columns(method):
     project = eqx.filter_jit(DoublyStochastic(ROWS, COLUMNS, method).solve)
     solved = project(LOGITS)
@@ -32,6 +36,7 @@ def test_sums_are_met_by_scaled_rows_and_columns(method):
     np.testing.assert_allclose(project(jnp.log(solved.value)).value, solved.value, atol=1e-13)
 
 
+@pytest.mark.slow
 def test_newton_needs_few_steps_where_sweeps_need_thousands():
     cost = np.random.default_rng(3).uniform(size=(40, 40))
     run = eqx.filter_jit(lambda method: DoublyStochastic(1 / 40, method=method, on_failure=OnFailure.KEEP).solve(
@@ -52,6 +57,7 @@ def test_a_random_assignment_of_five_hundred_in_forty_steps():
     assert solved.succeeded and solved.steps <= 40 and solved.residual < 1e-12
 
 
+@pytest.mark.slow
 def test_derivatives_are_those_of_the_sums():
     def project(logits, rows, total):
         columns = COLUMNS / jnp.sum(COLUMNS) * jnp.sum(rows * total)
@@ -75,6 +81,7 @@ def test_derivatives_of_a_plan_that_is_nearly_an_assignment():
     check_derivatives(lambda cost: jnp.sum(cost * plan(cost)), cost, step=1e-6, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_failures_are_flagged_and_stay_alone():
     def loss(rows, on_failure):
         one = lambda rows: DoublyStochastic(rows, COLUMNS, FEW, on_failure).solve(LOGITS)
@@ -98,6 +105,7 @@ def test_plans_that_fail_raise_and_batches_are_cut_over_devices():
     check_sharded(lambda y: project(y), batch)
 
 
+@pytest.mark.slow
 def test_single_precision_and_one_compilation_of_plans():
     run, seen = traces(lambda projection, y: projection.solve(y))
     for factor in (1.0, 2.0):
