@@ -31,8 +31,9 @@ def main():
         result = part.measure(options)
         part.show(result)
         found[name] = {"load": load, "one thread": single, **result}
+    peers = {name: getattr(peer(name), "__version__", None) for name in ("optimistix", "jaxopt")}
     goals = {"gradient error at condition 1e6": 1e-9, "times jaxopt": 3, "implicit over unrolled memory": 1 / 40}
-    finish("constraints", options, about, {"goals": goals, "parts": found})
+    finish("constraints", options, about, {"goals": goals, "peers": peers, "parts": found})
 
 
 if __name__ == "__main__":
