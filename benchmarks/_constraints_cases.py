@@ -37,9 +37,15 @@ CASES = {
         _constraints_sorption.study,
         "a constant initial value from U(0, 0.2), 64 of them in training and 16 others in the test; network 3x40 tanh "
         "of time, place and initial value; 640 points in the layer, the same in all for 4 experts, and 320 others in "
-        "the loss; 150 steps of Adam on batches of 4, and as much processor time for the others; trained on t <= 400, "
-        "layers are asked to hold up to 500 where errors are those of later times",
+        "the loss; 600 steps of Adam on batches of 4 through layers, and the penalty as long as one layer; trained on "
+        "t <= 400, and layers are asked to hold up to 500 where errors are those of later times",
         {"penalty": [0.859, 8.06], "layer": [0.076, 0.48], "experts": [0.036, 0.148]},
+    ),
+    "sorption_fixed": Case(
+        "Diffusion with sorption, without networks",
+        _constraints_sorption.fixed,
+        "the same points, initial values and times; the functions of experts are seen in coordinates of their boxes",
+        random=False,
     ),
     "transport": Case(
         "Transport of a sine around a circle, t to 1",

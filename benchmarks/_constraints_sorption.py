@@ -19,9 +19,13 @@ from ._constraints_training import errors, summary, train
 EQUATION = js.equations.DiffusionSorption()
 END = 500.0
 CONDITIONS = 400.0  # weight of what holds at the ends and at the start
-# R has a kink at u = 0, where the least residual often lies: steps end with the last digits of the value unknown and the
-# tolerance not met. Their gradients are kept, since those of the smooth sides are close.
-HOW = {"ridge": 1e-6, "method": GaussNewton(tolerance=1e-4, steps=15), "on_failure": OnFailure.KEEP}
+
+
+# R has a kink at u = 0, where the least residual often lies: steps end with the last digits of the value unknown and
+# the tolerance not met. Their gradients are kept, since those of the smooth sides are close.
+def how(steps: int) -> dict:
+    """Settings of the layers."""
+    return {"ridge": 1e-6, "method": GaussNewton(tolerance=1e-4, steps=steps), "on_failure": OnFailure.KEEP}
 
 
 class Operator(eqx.Module):
@@ -43,16 +47,6 @@ class _Functions(eqx.Module):
 
     def __call__(self, t, x):
         return self.net(jnp.stack([2 * t / END - 1, 2 * x - 1, 10 * self.u0 - 1]))
-
-
-class Fixed(eqx.Module):
-    """Polynomials of time and place, the same for all initial values."""
-
-    in_time: int = eqx.field(static=True)
-    in_space: int = eqx.field(static=True)
-
-    def __call__(self, u0: jax.Array) -> Callable:
-        return TensorProduct([Chebyshev(self.in_time, 0.0, END), Chebyshev(self.in_space)])
 
 
 class Start(eqx.Module):
@@ -102,16 +96,16 @@ def _of_expert(given, box):
     return {"interior": interior(box.at(unit)), **conditions(u0, t, x, box.first[1], box.last[1])}
 
 
-def one_layer(end: float):
+def one_layer(end: float, steps: int = 40):
     """A layer on the whole box: the field for functions, an initial value and points."""
-    layer = ConstraintLayer(lambda given: whole(*given, end), **HOW)
+    layer = ConstraintLayer(lambda given: whole(*given, end), **how(steps))
     return lambda functions, u0, unit: layer(functions, (u0, unit), offset=Start(u0))
 
 
-def four_experts(end: float, coupled: bool = True):
+def four_experts(end: float, steps: int = 40, coupled: bool = True, local: bool = False):
     """Four experts along the column, a quarter of the points each."""
     partition = Partition((0.0, 0.0), (end, 1.0), (1, 4))
-    experts = Experts(partition, _of_expert, Interface(16) if coupled else None, local=False, **HOW)
+    experts = Experts(partition, _of_expert, Interface(16) if coupled else None, local=local, **how(steps))
     return lambda functions, u0, unit: experts(functions, (u0, unit[: len(unit) // 4]), offset=Start(u0))
 
 
@@ -149,53 +143,88 @@ def _draw(starts, key, batch, points):
     return chosen, draw(keys[1], points), draw(keys[2], points // 2)
 
 
-def study(seed: int, end: float = 400.0, count: int = 16, width: int = 40, steps: int = 150, batch: int = 4,
-          points: int = 640) -> list[dict]:  # fmt: skip
-    """Errors over held-out initial values, at times up to `end`, which training knows, and at later ones."""
-    starts, held_out = concentrations(jax.random.key(11), 64), concentrations(jax.random.key(12), 16)
-    data = diffusion_sorption(held_out)
-    t, x = map(jnp.asarray, data.coordinates)
-    known = np.asarray(t) <= end
-    inside = jax.random.uniform(jax.random.key(13), (points, 2))
-    nodes = lambda u: jax.vmap(lambda t: jax.vmap(lambda x: u(t, x))(x))(t)
+class Problem:
+    """Held-out initial values, their solutions, and how errors of fields are summed up."""
 
-    def row(name, within, after, **more):
-        late = errors(np.asarray(after)[:, ~known], data.values[:, ~known])
-        made = summary(name, np.asarray(within)[:, known], data.values[:, known], beyond=float(late.mean()),
-                       reference=data.error, **more)  # fmt: skip
+    def __init__(self, end: float = 400.0, points: int = 640):
+        self.end, self.held_out = end, concentrations(jax.random.key(12), 16)
+        self.data = diffusion_sorption(self.held_out)
+        self.t, self.x = map(jnp.asarray, self.data.coordinates)
+        self.known = np.asarray(self.t) <= end
+        self.inside = jax.random.uniform(jax.random.key(13), (points, 2))
+
+    def nodes(self, u: Callable) -> jax.Array:
+        """Values of a field at all nodes of the solutions."""
+        return jax.vmap(lambda t: jax.vmap(lambda x: u(t, x))(self.x))(self.t)
+
+    def row(self, name: str, within, after, **more) -> dict:
+        """Errors at the times of training of one set of fields, and at later ones of another."""
+        known, values = self.known, self.data.values
+        late = errors(np.asarray(after)[:, ~known], values[:, ~known])
+        made = summary(name, np.asarray(within)[:, known], values[:, known], beyond=float(late.mean()),
+                       reference=self.data.error, **more)  # fmt: skip
         print(f"  {name}: {made['error']:.2e}, beyond {made['beyond']:.2e}; {more}", flush=True)
         return made
 
-    def layered(name, functions, solver, **more):
+    def layered(self, name: str, functions: Callable, solver: Callable, **more) -> dict:
         """Layers that are asked to hold for the times of training, and for all times."""
 
         @eqx.filter_jit
         def each(functions, end):
             def one(u0):
-                solved = solver(end)(functions(u0), u0, inside)
-                return nodes(solved.value), jnp.mean(solved.succeeded), jnp.max(solved.steps), jnp.max(solved.condition)
+                solved = solver(end)(functions(u0), u0, self.inside)
+                return (self.nodes(solved.value), jnp.mean(solved.succeeded), jnp.max(solved.steps),
+                        jnp.max(solved.condition))  # fmt: skip
 
-            return jax.lax.map(one, held_out)
+            return jax.lax.map(one, self.held_out)
 
-        within, succeeded, used, condition = each(functions, end)
-        return row(name, within, each(functions, END)[0], converged=float(succeeded.mean()), steps=float(used.mean()),
-                   condition=float(jnp.median(condition)), **more)  # fmt: skip
+        within, succeeded, used, condition = each(functions, self.end)
+        return self.row(name, within, each(functions, END)[0], converged=float(succeeded.mean()),
+                        steps=float(used.mean()), condition=float(jnp.median(condition)), **more)  # fmt: skip
 
-    rows = [layered(f"layer, {a * b} fixed functions ({a} polynomials by {b})", Fixed(a, b), one_layer)
-            for a, b in ((4, 4), (8, 12)) if seed == 0]  # fmt: skip
-    keys = jax.random.split(jax.random.key(seed), 4)
-    operator, of = Operator(count, width, keys[0]), lambda trained: trained.model.of
-    rows.append(layered(f"layer, {count} untrained functions", operator.of, one_layer))
-    hard = train(hard_loss(one_layer(end), starts, end, batch, points), operator, keys[1], steps=steps)
-    rows.append(layered(f"layer, {count} trained functions", of(hard), one_layer, seconds=hard.seconds, taken=steps))
-    joint = train(hard_loss(four_experts(end), starts, end, batch, points), operator, keys[1], seconds=hard.seconds)
-    rows.append(layered(f"4 coupled experts, {count} trained functions", of(joint), four_experts,
-                        seconds=joint.seconds, taken=len(joint.losses)))  # fmt: skip
+
+def study(seed: int, count: int = 16, width: int = 40, steps: int = 600, batch: int = 4, points: int = 640
+          ) -> list[dict]:  # fmt: skip
+    """Errors of penalty, layer and experts with networks of the same size."""
+    problem, starts = Problem(points=points), concentrations(jax.random.key(11), 64)
+    keys, of = jax.random.split(jax.random.key(seed), 4), lambda trained: trained.model.of
+    operator, end = Operator(count, width, keys[0]), problem.end
+    rows = [problem.layered(f"layer, {count} untrained functions", operator.of, one_layer)]
+    hard = train(hard_loss(one_layer(end, 15), starts, end, batch, points), operator, keys[1], steps=steps)
+    rows.append(problem.layered(f"layer, {count} trained functions", of(hard), one_layer, seconds=hard.seconds,
+                                taken=steps))  # fmt: skip
+    joint = train(hard_loss(four_experts(end, 15), starts, end, batch, points), operator, keys[1], steps=steps)
+    rows.append(problem.layered(f"4 coupled experts, {count} trained functions", of(joint), four_experts,
+                                seconds=joint.seconds, taken=len(joint.losses)))  # fmt: skip
     alone = lambda end: four_experts(end, coupled=False)
-    rows.append(layered(f"4 experts alone, the {count} functions of the coupled ones", of(joint), alone))
+    rows.append(problem.layered(f"4 experts alone, the {count} functions of the coupled ones", of(joint), alone))
     soft = train(soft_loss(starts, end, batch, points), Operator("scalar", width, keys[2]), keys[3],
                  seconds=hard.seconds)  # fmt: skip
-    fields = eqx.filter_jit(lambda model: jax.lax.map(lambda u0: nodes(Added(Start(u0), model.of(u0))), held_out))
+    fields = eqx.filter_jit(lambda model: jax.lax.map(lambda u0: problem.nodes(Added(Start(u0), model.of(u0))),
+                                                      problem.held_out))  # fmt: skip
     found = fields(soft.model)
-    rows.append(row("penalty, equal time", found, found, seconds=soft.seconds, taken=len(soft.losses)))
+    rows.append(problem.row("penalty, equal time", found, found, seconds=soft.seconds, taken=len(soft.losses)))
+    return rows
+
+
+class Fixed(eqx.Module):
+    """Polynomials of time and place, the same for all initial values."""
+
+    in_time: int = eqx.field(static=True)
+    in_space: int = eqx.field(static=True)
+    end: float = eqx.field(static=True, default=END)
+
+    def __call__(self, u0: jax.Array) -> Callable:
+        return TensorProduct([Chebyshev(self.in_time, 0.0, self.end), Chebyshev(self.in_space)])
+
+
+def fixed(seed: int) -> list[dict]:
+    """Errors of layers and experts over polynomials."""
+    problem, rows = Problem(), []
+    for a, b in ((4, 4), (6, 8), (8, 12)):
+        rows.append(problem.layered(f"layer, {a * b} fixed functions ({a} polynomials by {b})", Fixed(a, b), one_layer))
+    experts = lambda end: four_experts(end, local=True)
+    for a, b in ((4, 4), (6, 4)):
+        rows.append(problem.layered(f"4 coupled experts, {a * b} fixed functions each ({a} by {b})", Fixed(a, b, 1.0),
+                                    experts))  # fmt: skip
     return rows

@@ -4,6 +4,7 @@ import json
 import os
 import statistics
 import time
+from collections.abc import Callable
 
 # One thread: with other programs on the machine, more threads wait for each other. The pool is wider, since batched
 # LAPACK calls of jaxlib 0.10 block a thread of it each, and two of them at once would wait forever on two cores.
@@ -20,25 +21,26 @@ def options(parser):
     parser.add_argument("--seeds", type=int, default=2, help="networks trained for each case")
 
 
-def measured(name: str, case, seeds: int) -> dict:
-    """Rows of a case, each with its errors over seeds, as one line of JSON."""
-    about, start, busy = machine(), time.perf_counter(), time.process_time()
+def measured(name: str, case, seeds: int, keep: Callable[[dict], None]) -> dict:
+    """Rows of a case, each with its errors over seeds; kept after each seed."""
+    about, start, busy, found = machine(), time.perf_counter(), time.process_time(), {}
     methods: dict[str, list[dict]] = {}
     for seed in range(seeds if case.random else 1):
         print(f"{name}, seed {seed}", flush=True)
         for row in case.study(seed):
             methods.setdefault(row["method"], []).append(row)
-    found = {
-        "case": name,
-        "title": case.title,
-        "about": case.about,
-        "published": case.published,
-        "rows": [_over_seeds(rows) for rows in methods.values()],
-        "seconds": time.perf_counter() - start,
-        "processor seconds": time.process_time() - busy,
-        "machine": about,
-    }
-    print(json.dumps(rounded(found), allow_nan=False), flush=True)
+        found = rounded({
+            "case": name,
+            "title": case.title,
+            "about": case.about,
+            "published": case.published,
+            "rows": [_over_seeds(rows) for rows in methods.values()],
+            "seconds": time.perf_counter() - start,
+            "processor seconds": time.process_time() - busy,
+            "machine": about,
+        })  # fmt: skip
+        keep(found)
+    print(json.dumps(found, allow_nan=False), flush=True)
     return found
 
 
@@ -59,11 +61,13 @@ def main():
     read = lambda: json.loads(file.read_text())["cases"] if file.exists() else {}
     known = read()
     for name in chosen.case or (["transport"] if chosen.quick else list(CASES)):
-        found = rounded(measured(name, CASES[name], 1 if chosen.quick else chosen.seeds))
-        if chosen.record:
-            known = read() | {name: found}
-            file.write_text(json.dumps(result(chosen, about, known)) + "\n")
-        known[name] = found
+
+        def keep(found, name=name):
+            known.update(read() if chosen.record else {}, **{name: found})
+            if chosen.record:
+                file.write_text(json.dumps(result(chosen, about, known)) + "\n")
+
+        found = measured(name, CASES[name], 1 if chosen.quick else chosen.seeds, keep)
         table(["method", "relative error", "over instances", "s of training"],
               [[r["method"], r["error"], r.get("spread"), r.get("seconds")] for r in found["rows"]])  # fmt: skip
     print(json.dumps(result(chosen, about, known), allow_nan=False))
