@@ -66,7 +66,7 @@ class Anderson(eqx.Module):
 
     def going(self, state: AndersonState) -> jax.Array:
         """Whether another step is due."""
-        finite = jnp.all(jnp.isfinite(state.best_value))
+        finite = jnp.isfinite(jnp.linalg.norm(state.best_value))
         return ~fixed_met(self, *self.end(state)) & (state.steps < self.steps) & finite
 
     def step(self, square: Square, state: AndersonState, differentiable: bool = False) -> AndersonState:
@@ -100,7 +100,7 @@ class Anderson(eqx.Module):
 
     def status(self, state: AndersonState) -> SolveStatus:
         """How it ended."""
-        return fixed_status(self, *self.end(state), jnp.all(jnp.isfinite(state.best_value)))
+        return fixed_status(self, *self.end(state), jnp.isfinite(jnp.linalg.norm(state.best_value)))
 
     def _weight(self, y):
         return 100 * jnp.finfo(y.dtype).eps if self.regularization is None else self.regularization

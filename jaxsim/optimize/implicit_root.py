@@ -44,9 +44,10 @@ def square_solve(function: Function, unknowns: jax.Array, right: jax.Array, prep
     - `guess`: of the transposed solve.
     """
 
-    def checked(found):
+    def checked(found, b):
         value, solved = found
-        value = jnp.where(fine, value, 0)
+        nothing = jnp.all(b == 0)  # as for an instance that does not count; singular systems have that solution too
+        value, solved = jnp.where(nothing | ~jnp.asarray(fine), 0, value), solved | nothing
         if raising:
             message = (f"{name}: the linear system of a derivative was not solved: the Jacobian is singular, or "
                        "`linear` needs more steps, a larger tolerance or a better preconditioner.")  # fmt: skip
@@ -55,8 +56,8 @@ def square_solve(function: Function, unknowns: jax.Array, right: jax.Array, prep
 
     # Derivatives of a preconditioner are none: it changes how a system is solved and not its solution.
     matvec = lambda x: jax.jvp(function, (unknowns,), (x,))[1]
-    solve = lambda _, b: alike(checked(prepared.solve(b)), b)
-    transposed = lambda _, b: alike(checked(prepared.solve_transposed(b, guess)), b)
+    solve = lambda _, b: alike(checked(prepared.solve(b), b), b)
+    transposed = lambda _, b: alike(checked(prepared.solve_transposed(b, guess), b), b)
     return lax.custom_linear_solve(matvec, alike(right, unknowns), solve, transposed)
 
 

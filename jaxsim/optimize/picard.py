@@ -41,7 +41,8 @@ class Picard(eqx.Module):
 
     def going(self, state: PicardState) -> jax.Array:
         """Whether another step is due."""
-        return ~fixed_met(self, *self.end(state)) & (state.steps < self.steps) & jnp.all(jnp.isfinite(state.value))
+        finite = jnp.isfinite(jnp.linalg.norm(state.value))  # an overflow of squares is the end as well
+        return ~fixed_met(self, *self.end(state)) & (state.steps < self.steps) & finite
 
     def step(self, square: Square, state: PicardState, differentiable: bool = False) -> PicardState:
         """One step."""
@@ -59,14 +60,15 @@ class Picard(eqx.Module):
 
     def status(self, state: PicardState) -> SolveStatus:
         """How it ended."""
-        return fixed_status(self, *self.end(state), jnp.all(jnp.isfinite(state.value)))
+        return fixed_status(self, *self.end(state), jnp.isfinite(jnp.linalg.norm(state.value)))
 
 
 def fixed_met(method, unknowns, value) -> jax.Array:
     """Whether a point is fixed to the tolerance of a method."""
     eps = jnp.finfo(unknowns.dtype).eps
     tolerance = 1e-2 * eps**0.5 if method.tolerance is None else method.tolerance
-    return jnp.linalg.norm(value - unknowns) <= tolerance * (1 + jnp.linalg.norm(unknowns))
+    size = jnp.linalg.norm(unknowns)
+    return (jnp.linalg.norm(value - unknowns) <= tolerance * (1 + size)) & jnp.isfinite(size)
 
 
 def fixed_status(method, unknowns: jax.Array, value: jax.Array, finite: jax.Array) -> SolveStatus:

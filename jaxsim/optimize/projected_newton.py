@@ -17,14 +17,13 @@ Function = Callable[[jax.Array], jax.Array]
 
 class SurfaceState(NamedTuple):
     """An iterate: the point `(n,)`, the constraint there `(m,)`, factors of the transposed Jacobian, the norm of the
-    part of the distance that lies in the surface, the penalty, how it stands, and the number of steps."""
+    part of the distance that lies in the surface, the penalty, whether no step helps, and the number of steps."""
 
     point: jax.Array
     violation: jax.Array
     inverse: PseudoInverse
     along: jax.Array
     penalty: jax.Array
-    settled: jax.Array
     stuck: jax.Array
     steps: jax.Array
 
@@ -36,8 +35,7 @@ class ProjectedNewton(eqx.Module):
     the curvature of the constraint, $I + \\sum_i \\lambda_i \\nabla^2 c_i$, on the null space of $J$ by conjugate
     gradients, which stop at a direction of negative curvature. Both are halved until $\\frac12 |y - p|^2 + \\mu |c|$
     falls. $J$ is factorized by reflections, never multiplied with itself. It ends where $|c|$ is at most `tolerance`,
-    and the part of $y - p$ along the surface at most `tolerance` $(1 + |y - p|)$, or where a step is as short as
-    rounding.
+    or the rounding of $J y$, and the part of $y - p$ along the surface at most `tolerance` $(1 + |y - p|)$.
 
     **Arguments:**
 
@@ -54,8 +52,8 @@ class ProjectedNewton(eqx.Module):
         """The state at a guess."""
         violation, inverse = constraint(guess), surface(constraint, guess)
         along = jnp.linalg.norm(inverse.across(lax.stop_gradient(guess - target)))
-        no, none = jnp.asarray(False), jnp.zeros((), guess.dtype)
-        return SurfaceState(guess, violation, inverse, along, none, no, no, jnp.asarray(0))
+        none = jnp.zeros((), guess.dtype)
+        return SurfaceState(guess, violation, inverse, along, none, jnp.asarray(False), jnp.asarray(0))
 
     def going(self, state: SurfaceState, target: jax.Array) -> jax.Array:
         """Whether another step is due."""
@@ -92,10 +90,11 @@ class ProjectedNewton(eqx.Module):
         found = lax.while_loop(bad, lambda carry: trial(carry[0] / 2), alike(start, point, violation, penalty))
         _, ahead, reached, taken = found
         point, violation = jnp.where(taken, ahead, point), jnp.where(taken, reached, violation)
-        settled = jnp.linalg.norm(change) <= 4 * jnp.finfo(point.dtype).eps * jnp.linalg.norm(point)
+        # A step of no length, where more is wanted, will be followed by others.
+        stuck = ~taken | (jnp.linalg.norm(change) <= jnp.finfo(point.dtype).eps * jnp.linalg.norm(point))
         inverse = surface(constraint, point)
         along = jnp.linalg.norm(inverse.across(point - target))
-        return SurfaceState(point, violation, inverse, along, penalty, settled, ~taken, state.steps + 1)
+        return SurfaceState(point, violation, inverse, along, penalty, stuck, state.steps + 1)
 
     def status(self, state: SurfaceState, target: jax.Array) -> SolveStatus:
         """How it ended."""
@@ -108,7 +107,8 @@ class ProjectedNewton(eqx.Module):
     def _met(self, state, target):
         tolerance = 1e-2 * jnp.finfo(target.dtype).eps ** 0.5 if self.tolerance is None else self.tolerance
         near = state.along <= tolerance * (1 + jnp.linalg.norm(state.point - target))
-        return (near & (jnp.linalg.norm(state.violation) <= tolerance)) | state.settled
+        rounding = jnp.finfo(target.dtype).eps * jnp.linalg.norm(state.inverse.values) * jnp.linalg.norm(state.point)
+        return near & (jnp.linalg.norm(state.violation) <= jnp.maximum(tolerance, 8 * rounding))
 
 
 def surface(constraint: Function, point: jax.Array) -> PseudoInverse:
