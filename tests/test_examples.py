@@ -195,6 +195,12 @@ def test_pinn_inverse(run):
 
 
 @pytest.mark.slow
+def test_constraint_layer(run):
+    untrained, trained, fixed = run("constraint_layer", "--steps", "40")
+    assert trained < 0.75 * untrained and trained < 0.1 and fixed < 0.03
+
+
+@pytest.mark.slow
 def test_conserved_surrogate(run):
     results = run("conserved_surrogate", "--updates", "300", "--width", "12")
     drift = lambda name: max(results[name]["drift of the mass"], results[name]["drift of the momentum"])
