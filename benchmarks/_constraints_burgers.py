@@ -47,7 +47,7 @@ class Penalized(eqx.Module):
     def __call__(self, u0: Callable):
         """The field for some initial values."""
         x = jnp.arange(SENSORS) / SENSORS
-        return js.Dictionary(self.trunk, self.branch(u0(x)) / self.branch.out_size**0.5).data
+        return js.Dictionary(self.trunk, self.branch(u0(x)) / len(self.branch.last.bias) ** 0.5).data
 
 
 def rows(u0: Callable, points: jax.Array) -> dict[str, Rows]:

@@ -41,6 +41,12 @@ CASES = {
         "t <= 400, and layers are asked to hold up to 500 where errors are those of later times",
         {"penalty": [0.859, 8.06], "layer": [0.076, 0.48], "experts": [0.036, 0.148]},
     ),
+    "sorption_fronts": Case(
+        "Diffusion with sorption, beside fronts",
+        _constraints_sorption.with_fronts,
+        "as before, but the functions are added to the fronts that diffusion with constant retardations makes at both "
+        "ends, and not to the initial value; the penalty too",
+    ),
     "sorption_fixed": Case(
         "Diffusion with sorption, without networks",
         _constraints_sorption.fixed,

@@ -1,11 +1,13 @@
 """Diffusion with sorption from constant values: a penalty, one layer and experts, in trained times and beyond."""
 
 from collections.abc import Callable
+from functools import partial
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.special import erfc
 
 import jaxsim as js
 from jaxsim.constraints import Chebyshev, ConstraintLayer, Experts, Interface, Partition, TensorProduct
@@ -58,10 +60,24 @@ class Start(eqx.Module):
         return self.u0 + 0 * t
 
 
-class Added(eqx.Module):
-    """A field next to the initial value."""
+class Fronts(eqx.Module):
+    """The initial value, and what diffusion with constant retardations would bring in and let out at the ends.
 
-    start: Start
+    It has the jumps at the ends of the first moment, which smooth functions do not.
+    """
+
+    u0: jax.Array
+
+    def __call__(self, t, x):
+        width = lambda u: 2 * jnp.sqrt(EQUATION.diffusivity * (t + 1e-6 * END) / EQUATION.retardation(u))
+        inlet = (1 - self.u0) * erfc(x / width((1 + self.u0) / 2))
+        return self.u0 + inlet - self.u0 * erfc((1 - x) / width(self.u0 / 2))
+
+
+class Added(eqx.Module):
+    """A field next to what it is added to."""
+
+    start: Callable
     change: Callable
 
     def __call__(self, t, x):
@@ -96,17 +112,17 @@ def _of_expert(given, box):
     return {"interior": interior(box.at(unit)), **conditions(u0, t, x, box.first[1], box.last[1])}
 
 
-def one_layer(end: float, steps: int = 40):
+def one_layer(end: float, steps: int = 40, start: Callable = Start):
     """A layer on the whole box: the field for functions, an initial value and points."""
     layer = ConstraintLayer(lambda given: whole(*given, end), **how(steps))
-    return lambda functions, u0, unit: layer(functions, (u0, unit), offset=Start(u0))
+    return lambda functions, u0, unit: layer(functions, (u0, unit), offset=start(u0))
 
 
-def four_experts(end: float, steps: int = 40, coupled: bool = True, local: bool = False):
+def four_experts(end: float, steps: int = 40, coupled: bool = True, local: bool = False, start: Callable = Start):
     """Four experts along the column, a quarter of the points each."""
     partition = Partition((0.0, 0.0), (end, 1.0), (1, 4))
     experts = Experts(partition, _of_expert, Interface(16) if coupled else None, local=local, **how(steps))
-    return lambda functions, u0, unit: experts(functions, (u0, unit[: len(unit) // 4]), offset=Start(u0))
+    return lambda functions, u0, unit: experts(functions, (u0, unit[: len(unit) // 4]), offset=start(u0))
 
 
 def hard_loss(solve: Callable, starts: jax.Array, end: float, batch: int, points: int):
@@ -124,13 +140,13 @@ def hard_loss(solve: Callable, starts: jax.Array, end: float, batch: int, points
     return loss
 
 
-def soft_loss(starts: jax.Array, end: float, batch: int, points: int):
+def soft_loss(starts: jax.Array, end: float, batch: int, points: int, start: Callable = Start):
     """The mean loss of a network's own fields, at as many points as a layer sees in all."""
 
     def loss(model, key):
         u0, inside, outside = _draw(starts, key, batch, points)
         unit = jnp.concatenate([inside, outside])
-        field = lambda u0: Added(Start(u0), model.of(u0))
+        field = lambda u0: Added(start(u0), model.of(u0))
         return jnp.mean(jax.vmap(lambda u0: total_loss(list(whole(u0, unit, end).values()), field(u0)))(u0))
 
     return loss
@@ -183,28 +199,34 @@ class Problem:
                         steps=float(used.mean()), condition=float(jnp.median(condition)), **more)  # fmt: skip
 
 
-def study(seed: int, count: int = 16, width: int = 40, steps: int = 600, batch: int = 4, points: int = 640
-          ) -> list[dict]:  # fmt: skip
+def study(seed: int, start: Callable = Start, count: int = 16, width: int = 40, steps: int = 600, batch: int = 4,
+          points: int = 640) -> list[dict]:  # fmt: skip
     """Errors of penalty, layer and experts with networks of the same size."""
     problem, starts = Problem(points=points), concentrations(jax.random.key(11), 64)
     keys, of = jax.random.split(jax.random.key(seed), 4), lambda trained: trained.model.of
     operator, end = Operator(count, width, keys[0]), problem.end
-    rows = [problem.layered(f"layer, {count} untrained functions", operator.of, one_layer)]
-    hard = train(hard_loss(one_layer(end, 15), starts, end, batch, points), operator, keys[1], steps=steps)
-    rows.append(problem.layered(f"layer, {count} trained functions", of(hard), one_layer, seconds=hard.seconds,
+    layer, experts = partial(one_layer, start=start), partial(four_experts, start=start)
+    rows = [problem.layered(f"layer, {count} untrained functions", operator.of, layer)]
+    hard = train(hard_loss(layer(end, 15), starts, end, batch, points), operator, keys[1], steps=steps)
+    rows.append(problem.layered(f"layer, {count} trained functions", of(hard), layer, seconds=hard.seconds,
                                 taken=steps))  # fmt: skip
-    joint = train(hard_loss(four_experts(end, 15), starts, end, batch, points), operator, keys[1], steps=steps)
-    rows.append(problem.layered(f"4 coupled experts, {count} trained functions", of(joint), four_experts,
+    joint = train(hard_loss(experts(end, 15), starts, end, batch, points), operator, keys[1], steps=steps)
+    rows.append(problem.layered(f"4 coupled experts, {count} trained functions", of(joint), experts,
                                 seconds=joint.seconds, taken=len(joint.losses)))  # fmt: skip
-    alone = lambda end: four_experts(end, coupled=False)
-    rows.append(problem.layered(f"4 experts alone, the {count} functions of the coupled ones", of(joint), alone))
-    soft = train(soft_loss(starts, end, batch, points), Operator("scalar", width, keys[2]), keys[3],
+    rows.append(problem.layered(f"4 experts alone, the {count} functions of the coupled ones", of(joint),
+                                partial(experts, coupled=False)))  # fmt: skip
+    soft = train(soft_loss(starts, end, batch, points, start), Operator("scalar", width, keys[2]), keys[3],
                  seconds=hard.seconds)  # fmt: skip
-    fields = eqx.filter_jit(lambda model: jax.lax.map(lambda u0: problem.nodes(Added(Start(u0), model.of(u0))),
+    fields = eqx.filter_jit(lambda model: jax.lax.map(lambda u0: problem.nodes(Added(start(u0), model.of(u0))),
                                                       problem.held_out))  # fmt: skip
     found = fields(soft.model)
     rows.append(problem.row("penalty, equal time", found, found, seconds=soft.seconds, taken=len(soft.losses)))
     return rows
+
+
+def with_fronts(seed: int) -> list[dict]:
+    """The same where what the functions are added to has the jumps."""
+    return study(seed, Fronts)
 
 
 class Fixed(eqx.Module):
@@ -219,12 +241,12 @@ class Fixed(eqx.Module):
 
 
 def fixed(seed: int) -> list[dict]:
-    """Errors of layers and experts over polynomials."""
+    """Errors of layers and experts over polynomials, without and with the jumps in what they are added to."""
     problem, rows = Problem(), []
-    for a, b in ((4, 4), (6, 8), (8, 12)):
-        rows.append(problem.layered(f"layer, {a * b} fixed functions ({a} polynomials by {b})", Fixed(a, b), one_layer))
-    experts = lambda end: four_experts(end, local=True)
-    for a, b in ((4, 4), (6, 4)):
-        rows.append(problem.layered(f"4 coupled experts, {a * b} fixed functions each ({a} by {b})", Fixed(a, b, 1.0),
-                                    experts))  # fmt: skip
+    for start, words in ((Start, ""), (Fronts, ", beside fronts")):
+        for a, b in ((4, 4), (6, 8), (8, 12)):
+            rows.append(problem.layered(f"layer, {a * b} fixed functions ({a} polynomials by {b}){words}", Fixed(a, b),
+                                        partial(one_layer, start=start)))  # fmt: skip
+        rows.append(problem.layered(f"4 coupled experts, 16 fixed functions each (4 by 4){words}", Fixed(4, 4, 1.0),
+                                    partial(four_experts, local=True, start=start)))  # fmt: skip
     return rows

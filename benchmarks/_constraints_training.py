@@ -51,7 +51,7 @@ def train(loss: Callable[[Any, jax.Array], jax.Array], model: Any, key: jax.Arra
         losses.append(float(value))
         if not np.isfinite(losses[-1]):
             raise FloatingPointError(f"training diverged at step {len(losses)}.")
-        done = len(losses) / steps if seconds is None else (time.process_time() - start) / seconds
+        done = len(losses) / steps if steps is not None else (time.process_time() - start) / (seconds or 1.0)
     return Trained(model, np.asarray(losses), time.process_time() - start)
 
 
