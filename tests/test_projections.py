@@ -5,10 +5,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from projections import check_batch, check_derivatives, traces
+from projections import check_batch, check_derivatives, check_sharded, traces
 
 import jaxsim as js
-from jaxsim.constraints import IntegralProjection, Projected, Quadrature
+from jaxsim.constraints import AffineProjection, IntegralProjection, Projected, Quadrature
 from jaxsim.optimize import OnFailure, SolveStatus
 
 X = np.concatenate([np.linspace(0, 0.5, 9)[:-1], np.linspace(0.5, 1, 5)])  # unequal gaps
@@ -175,6 +175,26 @@ def test_bad_integrals():
         Quadrature(-X)
     with pytest.raises(ValueError, match="ascending"):
         Quadrature.trapezoid([1.0, 0.0])
+
+
+@pytest.mark.slow
+def test_devices_project_by_themselves():
+    batch = jnp.stack([rough(len(X), seed) for seed in range(4)])
+    check_sharded(IntegralProjection(mass_and_moment, (0.7, -0.2), square, 9.0, TRAPEZOID, OnFailure.STOP), batch)
+    check_sharded(AffineProjection(X[None], jnp.ones(1), on_failure=OnFailure.STOP), batch)
+    with pytest.raises(ValueError, match="IntegralProjection: no error can be raised inside jax.shard_map"):
+        check_sharded(IntegralProjection(values=1.0, quadrature=TRAPEZOID), batch)
+
+
+@pytest.mark.slow
+def test_integrals_of_products_of_spectra():
+    space = js.Fourier(js.Grid((8, 8), 0.0, 2 * np.pi))
+    wave = space.field(lambda x, y: jnp.sin(x + y))
+    integrals = lambda u: (js.integral(u), js.inner(js.partial(wave, 0), u))
+    projection = IntegralProjection(integrals, (1.0, 2.0), lambda u: js.inner(u, u), 50.0)
+    bare = space.field(rough((8, 8))).coefficients
+    found = jax.jit(lambda c: (lambda u: (integrals(u), js.inner(u, u)))(projection(space.from_coefficients(c))))(bare)
+    np.testing.assert_allclose(jax.tree.leaves(found), [1.0, 2.0, 50.0], rtol=1e-13)
 
 
 # -- models ----------------------------------------------------------------------------------------------------------

@@ -29,7 +29,8 @@ class AffineProjection(eqx.Module):
     **Arguments:**
 
     - `matrix`: $A$: an array of shape `(m, n)` or `(m, *shape of the state)` for the `n` real numbers of a state, in
-        the order of `jax.tree.leaves`; or a lineax operator that acts on the state's arrays, or on a vector of them.
+        the order of `jax.tree.leaves` (of complex arrays all real parts and then all imaginary ones); or a lineax
+        operator that acts on the state's arrays, or on a vector of them.
     - `values`: $b$, shape `(m,)`, or like what the operator returns. Without them see `of`.
     - `metric`: $W$, positive weights that broadcast against the state, or a `Quadrature`. By default that of a field's
         integral, and 1 for arrays.

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from ..optimize import OnFailure, Solved, SolveStatus
+from ..optimize._manual import alike
 from . import _states
 from ._outcome import after, status_of, thawed
 from ._states import State
@@ -155,8 +156,9 @@ class _Problem(eqx.Module):
 
     def integrands(self):
         """$g_k$ as changes of the nodal values, with a leading axis, and the derivatives that they come from."""
-        _, back = jax.vjp(self.linear, self.start)
-        slopes = jax.vmap(lambda unit: back(unit)[0])(jnp.eye(self.wanted.size, dtype=self.wanted.dtype))
+        found, back = jax.vjp(self.linear, self.start)
+        units = alike(jnp.eye(self.wanted.size, dtype=self.wanted.dtype), found)
+        slopes = jax.vmap(lambda unit: back(unit)[0])(units)
         return jax.tree.map(lambda g, w: jnp.conj(g) / w, slopes, self.weights), slopes
 
     def met(self, start):

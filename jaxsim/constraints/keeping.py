@@ -54,6 +54,9 @@ class Keeping(Equation):
     def right_hand_side(self, t, u: State) -> State:
         return self.equation.right_hand_side(t, u)
 
+    def residual(self, t, u: State) -> State | None:
+        return self.equation.residual(t, u)
+
     def check(self, u: State) -> None:
         self.equation.check(u)
 
