@@ -58,7 +58,7 @@ def sphere(m, b):
 
 CASES = {
     "implicit": (curved(Implicit()), TALL, True), "one step": (curved(OneStep()), TALL, True),
-    "unrolled": (curved(Unrolled(12)), TALL, True), "affine": (affine, TALL, True), "newton": (newton, SQUARE, True),
+    "unrolled": (curved(Unrolled(25)), TALL, True), "affine": (affine, TALL, True), "newton": (newton, SQUARE, True),
     "krylov": (krylov, SQUARE, False), "equilibrium": (equilibrium, SQUARE, True), "sphere": (sphere, SQUARE, True),
 }  # fmt: skip
 
