@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxsim.optimize import Implicit, OneStep, Unrolled, least_squares
+from jaxsim.optimize import GaussNewton, Implicit, OneStep, Unrolled, least_squares
 
 from ._common import interleaved, peer, table
 
@@ -49,6 +49,8 @@ def solutions(size: int) -> dict[str, Callable]:
         f"jaxsim, {name}": lambda f, how=how: least_squares(residual, begin, f, adjoint=how).value
         for name, how in adjoints.items()
     }
+    loose = GaussNewton(1e-4)
+    found["jaxsim, implicit, to 1e-4"] = lambda f: least_squares(residual, begin, f, method=loose).value
     if (optimistix := peer("optimistix")) is not None:
         solver = optimistix.LevenbergMarquardt(rtol=1e-4, atol=1e-4)
         found["optimistix"] = lambda f: optimistix.least_squares(residual, solver, begin, f, max_steps=100).value
