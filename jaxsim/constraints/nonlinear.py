@@ -29,7 +29,8 @@ class NonlinearProjection(eqx.Module):
         from a state with `of`.
     - `metric`: $W$, positive weights that broadcast against the state, or a `Quadrature`. By default that of a field's
         integral, and 1 for arrays.
-    - `method`: `jaxsim.optimize.ProjectedNewton()` by default, with its tolerance and step limit.
+    - `method`: `jaxsim.optimize.ProjectedNewton()` by default, with its tolerance and step limit. A smaller tolerance,
+        such as 1e-13, keeps long runs at rounding.
     - `on_failure`: what happens where the equations were not met.
 
     Reference: Nocedal and Wright, Numerical Optimization (2006), chapter 18; Lastrucci and Schweidtmann, ENFORCE:
