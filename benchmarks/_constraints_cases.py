@@ -32,6 +32,11 @@ CASES = {
         "viscosity 0.01, periodic on [0, 1], t to 1; trunk 4x64 tanh; 600 points in the layer and 300 others in the "
         "loss; 400 steps of Adam on batches of 4",
     ),
+    "burgers_longer": Case(
+        "Burgers, random initial values, longer",
+        _constraints_burgers.longer,
+        "as before, with 1200 steps; the penalty again for as long",
+    ),
     "sorption": Case(
         "Diffusion with sorption",
         _constraints_sorption.study,

@@ -64,6 +64,7 @@ def main():
 
         def keep(found, name=name):
             known.update(read() if chosen.record else {}, **{name: found})
+            known.update({each: known.pop(each) for each in CASES if each in known})  # in their order
             if chosen.record:
                 file.write_text(json.dumps(result(chosen, about, known)) + "\n")
 

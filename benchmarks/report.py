@@ -284,10 +284,78 @@ def surrogate(result: dict) -> str:
     return f"{markdown(columns, rows)}\n\nDifference of the solver to itself on half as many nodes, at most: {own}."
 
 
+def constraints_learned(result: dict) -> str:
+    text = []
+    for case in result["cases"].values():
+        keys = {"beyond": "beyond the times of training", "smooth": "smooth waves", "residual": "residual",
+                "derivative": "of the derivative in the speed", "steps": "steps of the solve",
+                "seconds": "training, processor s"}  # fmt: skip
+        keys = {key: words for key, words in keys.items() if any(key in row for row in case["rows"])}
+        spread = lambda row: f"{shown(min(row['errors']))} to {shown(max(row['errors']))}"
+        seeds = max(len(row["errors"]) for row in case["rows"])
+        rows = [[row["method"], row["error"], *([spread(row)] if seeds > 1 else []), *(row.get(key) for key in keys)]
+                for row in case["rows"]]  # fmt: skip
+        columns = [case["title"], "relative error", *([f"{seeds} seeds"] if seeds > 1 else []), *keys.values()]
+        own = [row["reference"] for row in case["rows"] if row.get("reference")]
+        own = f" Error of the reference: {shown(own[0])}." if own else ""
+        theirs = ", ".join(f"{who} {100 * a:.3g} % and {100 * b:.3g} %" for who, (a, b) in case["published"].items())
+        theirs = f" Published for the larger problem, within and beyond the times of training: {theirs}." * bool(theirs)
+        text.append(f"{markdown(columns, rows)}\n\n{case['about'][0].upper()}{case['about'][1:]}.{own}{theirs}")
+    return "\n\n".join(text)
+
+
+def constraints(result: dict) -> str:
+    gradients, layer = result["parts"]["gradients"], result["parts"]["layer"]
+    names = ["jaxsim", "optimistix", "jaxopt LM", "jaxopt GN"]
+    rows = [
+        [f"{'curved' if c['curved'] else 'affine'}, float{c['bits']}, {c['condition']:.0e}"]
+        + [c["errors"].get(name) for name in names]
+        for c in gradients["cases"]
+    ]
+    errors = markdown(["residual, numbers, condition", *names], rows)
+    rows = []
+    milli = lambda timed: timed and 1e3 * timed["median"]
+    for case in layer["cases"]:
+        published = case["entries"].get("jaxopt")
+        for name, e in case["entries"].items():
+            over = published and published["gradient"]["median"] / e["gradient"]["median"]
+            rows.append([f"{case['points']} x {case['unknowns']}: {name}", milli(e["forward"]), milli(e["gradient"]),
+                         over, e["memory"]["gradient"] / MIB, e["residual"]])  # fmt: skip
+    times = markdown(["points x unknowns: program", "layer ms", "with its gradient ms", "jaxopt over this (goal 3)",
+                      "memory MiB", "residual"], rows)  # fmt: skip
+    about = layer["memory"]
+    kept = about["bytes"]
+    held = markdown(["adjoint", "memory MiB", "implicit over this (goal 0.025)"],
+                    [[name, count / MIB, kept["implicit"] / count] for name, count in kept.items()])  # fmt: skip
+    thread = ", one thread" if layer["one thread"] else ""
+    return (
+        f"Relative error of a gradient, {gradients['rows']} rows and {gradients['unknowns']} unknowns (goal 1e-9 at a "
+        f"condition of 1e6):\n\n{errors}\n\nTime of a layer (load {layer['load']}{thread}):\n\n{times}\n\n"
+        f"Memory of a gradient, {about['points']} points, {about['unknowns']} unknowns, {about['steps']} steps:\n\n"
+        f"{held}"
+    )
+
+
+def constraints_experts(result: dict) -> str:
+    rows = []
+    for e in result["entries"]:
+        (windows, boxes), taken = e["counts"], e["seconds"]
+        failed = windows * boxes - e["succeeded"]
+        error = shown(e["error"]) + (f", {failed} not converged" if failed else "")
+        times = [1e3 * taken[what][kind] for what in ("value", "gradient") for kind in ("median", "processor")]
+        where = f"{windows} windows of {boxes}" if windows > 1 else boxes
+        name = f"{e['functions']}, {e['coupling']}"
+        rows.append([name, where, e["points"], e["unknowns"], error, e["steps"], *times])
+    columns = ["each expert, coupling", "boxes", "points", "unknowns", "error", "steps", "value ms", "processor ms",
+               "gradient ms", "processor ms "]  # fmt: skip
+    return markdown(columns, rows)
+
+
 def main():
     page = PAGE.read_text()
     for render in (spectral_step, work_precision, gradient, compile, reaction_diffusion, projection_step, cavity,
-                   poisson, neural_ode_step, derivatives, pinn, pinn_peers, surrogate):  # fmt: skip
+                   poisson, neural_ode_step, derivatives, pinn, pinn_peers, surrogate, constraints,
+                   constraints_learned, constraints_experts):  # fmt: skip
         name = render.__name__
         files = sorted(f for f in RESULTS.glob("*.json") if re.fullmatch(rf"{name}(_\d+)?\.\w+\.json", f.name))
         results = [json.loads(file.read_text()) for file in files]
