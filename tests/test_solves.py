@@ -95,6 +95,29 @@ def test_a_derivative_whose_system_is_singular_is_no_number():
         slope(jnp.array(0.0), OnFailure.RAISE)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype, bound", [(jnp.float64, 1e-10), (jnp.float32, 1e-5)])
+def test_rounding_ends_a_solve_whose_function_is_large(dtype, bound):
+    """Bratu's problem by differences: the function's own rounding is far above any tolerance that is not scaled."""
+
+    def bratu(u, strength):
+        padded = jnp.pad(u, 1)
+        return (padded[2:] - 2 * u + padded[:-2]) * 101**2 + strength * jnp.exp(u)
+
+    def largest(strength):
+        solved = root(bratu, jnp.zeros(100, dtype), strength)
+        return jnp.max(solved.value), solved
+
+    (value, solved), slope = jax.jit(jax.value_and_grad(largest, has_aux=True))(jnp.asarray(2.0, dtype))
+    # u(1/2) = 2 log cosh(t), with t^2 = s exp(u) / 8; nodes at 50/101 and an error of second order.
+    np.testing.assert_allclose(value, 0.3289524214, rtol=2e-4)
+    assert solved.steps <= 6
+    with jax.enable_x64(True):
+        double = lambda s: jnp.max(root(bratu, jnp.zeros(100), s).value)
+        expected = jax.jit(jax.grad(double))(jnp.array(2.0))
+    np.testing.assert_allclose(slope, expected, rtol=10 * bound)
+
+
 DIAGONAL = np.logspace(0, 6, 400)
 BESIDE = 0.05 * np.sqrt(DIAGONAL[1:] * DIAGONAL[:-1])
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from ._manual import alike
@@ -27,7 +28,8 @@ class NewtonState(NamedTuple):
 class Newton(eqx.Module):
     """Newton's method, $J d = -F$, with steps that are halved until $|F|$ falls.
 
-    It ends where $|F|$ is at most `tolerance`, or where a whole step is no longer than the rounding of the unknowns.
+    It ends where $|F|$ is at most `tolerance`, or where rounding is reached: a whole step is no longer than that of the
+    unknowns, or $|F|$ does not halve any more and is what rounding of the unknowns alone makes of it.
 
     **Arguments:**
 
@@ -65,8 +67,10 @@ class Newton(eqx.Module):
         taken = length > 0
         ahead = unknowns + length * change
         unknowns, value = jnp.where(taken, ahead, unknowns), jnp.where(taken, square.function(ahead), value)
-        least = 4 * jnp.finfo(value.dtype).eps * jnp.linalg.norm(unknowns)
-        settled = solved & (jnp.linalg.norm(change) <= least)
+        size = jnp.linalg.norm(value)
+        settled = jnp.linalg.norm(change) <= 4 * jnp.finfo(size.dtype).eps * jnp.linalg.norm(unknowns)
+        settled |= (size > jnp.linalg.norm(state.value) / 2) & (size <= 8 * _noise(square.frozen, unknowns))
+        settled &= solved
         return NewtonState(unknowns, value, lax.stop_gradient(settled), ~taken, state.steps + 1)
 
     def end(self, state: NewtonState) -> tuple[jax.Array, jax.Array]:
@@ -87,6 +91,14 @@ class Newton(eqx.Module):
     def _met(self, state):
         tolerance = jnp.finfo(state.value.dtype).eps ** 0.75 if self.tolerance is None else self.tolerance
         return (jnp.linalg.norm(state.value) <= tolerance) | state.settled
+
+
+def _noise(function, unknowns):
+    """How large a function is for the rounding of its unknowns, with random signs."""
+    unknowns = lax.stop_gradient(unknowns)
+    signs = np.where(np.random.default_rng(0).random(unknowns.size) < 0.5, -1, 1)
+    moved = jax.jvp(function, (unknowns,), (unknowns * jnp.asarray(signs, unknowns.dtype),))[1]
+    return jnp.finfo(moved.dtype).eps * jnp.linalg.norm(moved)
 
 
 def _length(function, unknowns, value, change):
