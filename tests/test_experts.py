@@ -194,6 +194,17 @@ def test_gradients_of_rows_that_are_not_linear():
     check_gradient(Experts(in_space(2), Heat(0.3), Interface(6)), 0.1)
 
 
+def known(given, box):
+    """Rows that are the solution itself."""
+    wave = lambda s: given[1] * jnp.exp(-given[0] * jnp.pi**2 * s[0]) * jnp.sin(jnp.pi * s[1])
+    return {"values": Rows(lambda u, s: u(s[0], s[1]) + u(s[0], s[1]) ** 3 - wave(s) - wave(s) ** 3, box.at(UNIT))}
+
+
+@pytest.mark.slow
+def test_gradients_of_experts_without_coupling():
+    check_gradient(Experts(in_space(2), known), 1e-3)
+
+
 def test_one_expert_is_the_plain_layer():
     partition = in_space(1)
     box = jax.tree.map(lambda leaf: leaf[0], partition.regions())
