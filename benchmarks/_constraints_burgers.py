@@ -168,8 +168,3 @@ def study(seed: int, count: int = 50, width: int = 64, steps: int = 400, tests: 
     rows.append(measured("penalty, equal time", fields(soft.model, held_out), fields(soft.model, one),
                          seconds=soft.seconds, steps_taken=len(soft.losses)))  # fmt: skip
     return rows
-
-
-def longer(seed: int) -> list[dict]:
-    """The same with three times as many steps."""
-    return study(seed, steps=1200)

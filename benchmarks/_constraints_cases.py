@@ -32,11 +32,6 @@ CASES = {
         "viscosity 0.01, periodic on [0, 1], t to 1; trunk 4x64 tanh; 600 points in the layer and 300 others in the "
         "loss; 400 steps of Adam on batches of 4",
     ),
-    "burgers_longer": Case(
-        "Burgers, random initial values, longer",
-        _constraints_burgers.longer,
-        "as before, with 1200 steps; the penalty again for as long",
-    ),
     "sorption": Case(
         "Diffusion with sorption",
         _constraints_sorption.study,
@@ -45,6 +40,12 @@ CASES = {
         "the loss; 600 steps of Adam on batches of 4 through layers, and the penalty as long as one layer; trained on "
         "t <= 400, and layers are asked to hold up to 500 where errors are those of later times",
         {"penalty": [0.859, 8.06], "layer": [0.076, 0.48], "experts": [0.036, 0.148]},
+    ),
+    "sorption_fno": Case(
+        "Diffusion with sorption, by Fourier neural operators",
+        _constraints_sorption.by_fno,
+        "as before, with functions on 33 x 41 nodes by a Fourier neural operator of 3 layers, 12 channels and 6 x 6 "
+        "wave numbers, between which polynomials of the fourth degree pass; 400 steps",
     ),
     "sorption_fronts": Case(
         "Diffusion with sorption, beside fronts",

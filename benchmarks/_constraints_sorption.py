@@ -10,8 +10,8 @@ import numpy as np
 from jax.scipy.special import erfc
 
 import jaxsim as js
-from jaxsim.constraints import Chebyshev, ConstraintLayer, Experts, Interface, Partition, TensorProduct
-from jaxsim.nets import MLP
+from jaxsim.constraints import Chebyshev, ConstraintLayer, Experts, Interface, OnGrid, Partition, TensorProduct
+from jaxsim.nets import FNO, MLP
 from jaxsim.optimize import GaussNewton, OnFailure, Rows, total_loss
 from jaxsim.pinn import collocation
 
@@ -49,6 +49,22 @@ class _Functions(eqx.Module):
 
     def __call__(self, t, x):
         return self.net(jnp.stack([2 * t / END - 1, 2 * x - 1, 10 * self.u0 - 1]))
+
+
+class GridOperator(eqx.Module):
+    """The same by a Fourier neural operator on a grid of times and places, which sees the initial value everywhere."""
+
+    net: FNO
+    scalar: bool = eqx.field(static=True)
+
+    def __init__(self, count, width: int, key: jax.Array):
+        self.scalar = count == "scalar"
+        self.net = FNO(1, 1 if self.scalar else count, width, 3, (6, 6), coordinates=True, padding=0.25, key=key)
+
+    def of(self, u0: jax.Array) -> Callable:
+        """The functions for one initial value, polynomials of the fourth degree between nodes."""
+        values = self.net(jnp.full((1, 33, 41), 10 * u0 - 1))
+        return OnGrid(values[0] if self.scalar else values, (0.0, 0.0), (END, 1.0))
 
 
 class Start(eqx.Module):
@@ -199,12 +215,12 @@ class Problem:
                         steps=float(used.mean()), condition=float(jnp.median(condition)), **more)  # fmt: skip
 
 
-def study(seed: int, start: Callable = Start, count: int = 16, width: int = 40, steps: int = 600, batch: int = 4,
-          points: int = 640) -> list[dict]:  # fmt: skip
+def study(seed: int, start: Callable = Start, make: Callable = Operator, count: int = 16, width: int = 40,
+          steps: int = 600, batch: int = 4, points: int = 640) -> list[dict]:  # fmt: skip
     """Errors of penalty, layer and experts with networks of the same size."""
     problem, starts = Problem(points=points), concentrations(jax.random.key(11), 64)
     keys, of = jax.random.split(jax.random.key(seed), 4), lambda trained: trained.model.of
-    operator, end = Operator(count, width, keys[0]), problem.end
+    operator, end = make(count, width, keys[0]), problem.end
     layer, experts = partial(one_layer, start=start), partial(four_experts, start=start)
     rows = [problem.layered(f"layer, {count} untrained functions", operator.of, layer)]
     hard = train(hard_loss(layer(end, 15), starts, end, batch, points), operator, keys[1], steps=steps)
@@ -215,7 +231,7 @@ def study(seed: int, start: Callable = Start, count: int = 16, width: int = 40, 
                                 seconds=joint.seconds, taken=len(joint.losses)))  # fmt: skip
     rows.append(problem.layered(f"4 experts alone, the {count} functions of the coupled ones", of(joint),
                                 partial(experts, coupled=False)))  # fmt: skip
-    soft = train(soft_loss(starts, end, batch, points, start), Operator("scalar", width, keys[2]), keys[3],
+    soft = train(soft_loss(starts, end, batch, points, start), make("scalar", width, keys[2]), keys[3],
                  seconds=hard.seconds)  # fmt: skip
     fields = eqx.filter_jit(lambda model: jax.lax.map(lambda u0: problem.nodes(Added(start(u0), model.of(u0))),
                                                       problem.held_out))  # fmt: skip
@@ -227,6 +243,11 @@ def study(seed: int, start: Callable = Start, count: int = 16, width: int = 40, 
 def with_fronts(seed: int) -> list[dict]:
     """The same where what the functions are added to has the jumps."""
     return study(seed, Fronts)
+
+
+def by_fno(seed: int) -> list[dict]:
+    """The same with functions on a grid by a Fourier neural operator."""
+    return study(seed, make=GridOperator, width=12, steps=400)
 
 
 class Fixed(eqx.Module):
