@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from ..linear.batches import solve_triangle
 from .solved import SolveStatus
 from .stationary import column_norms, damped_step
 from .thin_qr import ThinQR, removable_part
@@ -119,4 +120,4 @@ def damped(triangle: jax.Array, part: jax.Array, damping: jax.Array) -> jax.Arra
     """The `d` that minimizes $|R d - c|^2 + \\lambda |D d|^2$ with the column norms of R."""
     below = jnp.sqrt(damping) * jnp.diag(column_norms(triangle))
     reduced, right = removable_part(jnp.concatenate([triangle, below]), jnp.pad(part, (0, len(part))))
-    return jax.scipy.linalg.solve_triangular(reduced, right)
+    return solve_triangle(reduced, right)

@@ -11,6 +11,7 @@ import lineax as lx
 from jax.flatten_util import ravel_pytree
 
 from ..linear import CG, MINRES
+from ..linear.batches import lu_factor, lu_solve, lu_solve_back
 from ._manual import alike
 
 Matvec = Callable[[jax.Array], jax.Array]
@@ -53,12 +54,12 @@ class PreparedLU(AbstractPrepared):
     def _solve(self, right, trans):
         diagonal = jnp.abs(jnp.diagonal(self.factors[0]))
         ok = jnp.min(diagonal) > len(diagonal) * jnp.finfo(diagonal.dtype).eps * jnp.max(diagonal)
-        found = jax.scipy.linalg.lu_solve(self.factors, right, trans)
+        found = (lu_solve_back if trans else lu_solve)(*self.factors, right)
         return found, ok & jnp.all(jnp.isfinite(found))
 
     def condition(self):
         """In the 1-norm."""
-        inverse = jax.scipy.linalg.lu_solve(self.factors, jnp.eye(len(self.factors[0]), dtype=self.norm.dtype))
+        inverse = lu_solve(*self.factors, jnp.eye(len(self.factors[0]), dtype=self.norm.dtype))
         found = self.norm * jnp.max(jnp.sum(jnp.abs(inverse), 0))
         return jnp.where(jnp.isnan(found), jnp.inf, found)
 
@@ -69,7 +70,7 @@ class LU(AbstractLinearChoice):
     def prepare(self, matvec, like, unravel):
         matrix = jax.vmap(matvec, out_axes=1)(alike(jnp.eye(like.size, dtype=like.dtype), like))
         matrix = jax.lax.stop_gradient(matrix)
-        return PreparedLU(jax.scipy.linalg.lu_factor(matrix), jnp.max(jnp.sum(jnp.abs(matrix), 0)))
+        return PreparedLU(lu_factor(matrix), jnp.max(jnp.sum(jnp.abs(matrix), 0)))
 
 
 class PreparedKrylov(AbstractPrepared):

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from ..linear.batches import solve_triangle, solve_triangle_back
 from ._manual import alike
 from .thin_qr import PseudoInverse, ThinQR, product, removable_part
 
@@ -83,8 +84,8 @@ def damped_step(rows: Callable[[jax.Array], jax.Array], unknowns: jax.Array, rig
         # The normal equations' g is J^T (a residual), once more from the triangle with the damping below.
         whole = jnp.concatenate([triangle, jnp.diag(jnp.sqrt(weight))])
         reduced, part = removable_part(whole, jnp.pad(factors.down(p), (0, len(weight))))
-        back = jax.scipy.linalg.solve_triangular(reduced, g, trans=1)
-        x = -jax.scipy.linalg.solve_triangular(reduced, part + back)
+        back = solve_triangle_back(reduced, g)
+        x = -solve_triangle(reduced, part + back)
         return p + factors.up(product(triangle, x)), x
 
     return tall_solve(rows, unknowns, right, jnp.zeros_like(unknowns), solve, lambda x: weight * x)

@@ -5,6 +5,16 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from ..linear.batches import (
+    householder,
+    lu_factor,
+    lu_solve,
+    reflect,
+    reflect_back,
+    singular_values,
+    triangle_of,
+)
+
 
 class ThinQR(eqx.Module):
     """The factorization $J = Q R$ of a matrix `(m, n)`, as Householder reflectors: $Q$ itself is never formed.
@@ -21,8 +31,7 @@ class ThinQR(eqx.Module):
         """Factorize a matrix, wide ones with rows of zeros below."""
         rows, size = matrix.shape
         matrix = jnp.pad(lax.stop_gradient(matrix), ((0, max(size - rows, 0)), (0, 0)))
-        reflectors, scalars = jnp.linalg.qr(matrix, mode="raw")
-        return cls(jnp.swapaxes(reflectors, -1, -2), scalars, rows)
+        return cls(*householder(matrix), rows)
 
     @property
     def triangle(self) -> jax.Array:
@@ -32,15 +41,12 @@ class ThinQR(eqx.Module):
     def down(self, vector: jax.Array) -> jax.Array:
         """$Q^T v$, from `(m,)` to `(n,)`."""
         vector = jnp.pad(vector, (0, len(self.reflectors) - self.rows))
-        return self._apply(vector, True)[: self.reflectors.shape[1]]
+        return reflect_back(self.reflectors, self.scalars, vector)[: self.reflectors.shape[1]]
 
     def up(self, vector: jax.Array) -> jax.Array:
         """$Q v$, from `(n,)` to `(m,)`."""
         vector = jnp.pad(vector, (0, len(self.reflectors) - len(vector)))
-        return self._apply(vector, False)[: self.rows]
-
-    def _apply(self, vector, transpose):
-        return lax.linalg.ormqr(self.reflectors, self.scalars, vector[:, None], left=True, transpose=transpose)[:, 0]
+        return reflect(self.reflectors, self.scalars, vector)[: self.rows]
 
 
 class PseudoInverse(eqx.Module):
@@ -59,7 +65,7 @@ class PseudoInverse(eqx.Module):
     def of(cls, factors: ThinQR) -> "PseudoInverse":
         triangle = factors.triangle
         finite = jnp.all(jnp.isfinite(triangle))
-        left, values, right = jnp.linalg.svd(jnp.where(finite, triangle, 0))
+        left, values, right = singular_values(jnp.where(finite, triangle, 0))
         least = 10 * len(values) * jnp.finfo(values.dtype).eps * values[0]
         kept = values > least
         inverse = jnp.where(kept, 1 / jnp.where(kept, values, 1), 0)
@@ -69,13 +75,13 @@ class PseudoInverse(eqx.Module):
     def bent(self, second: jax.Array) -> tuple[jax.Array, jax.Array]:
         """LU factors of $I + \\Sigma^+ V^T S V \\Sigma^+$."""
         middle = product(product(self.right * self.inverse[:, None], second), (self.right * self.inverse[:, None]).T)
-        return jax.scipy.linalg.lu_factor(jnp.eye(len(middle), dtype=middle.dtype) + middle)
+        return lu_factor(jnp.eye(len(middle), dtype=middle.dtype) + middle)
 
     def solve(self, p: jax.Array, g: jax.Array, bent: tuple[jax.Array, jax.Array] | None = None
               ) -> tuple[jax.Array, jax.Array]:  # fmt: skip
         """The least $x$ with $(J^T J + S) x = -(J^T p + g)$, and $s = p + J x$, as `(s, x)`."""
         change = product(self.left.T, self.factors.down(p)) + self.inverse * product(self.right, g)
-        change = change if bent is None else jax.scipy.linalg.lu_solve(bent, change)
+        change = change if bent is None else lu_solve(*bent, change)
         change = jnp.where(self.inverse > 0, change, 0)
         return p - self.factors.up(product(self.left, change)), -product(self.right.T, self.inverse * change)
 
@@ -96,5 +102,5 @@ def product(a: jax.Array, b: jax.Array) -> jax.Array:
 def removable_part(matrix: jax.Array, right: jax.Array) -> tuple[jax.Array, jax.Array]:
     """R and $Q^T r$ of a matrix `(m, n)` with $m > n$ and a vector `(m,)`, shapes `(n, n)` and `(n,)`."""
     size = matrix.shape[1]
-    both = jnp.linalg.qr(jnp.column_stack([matrix, right]), mode="r")
+    both = triangle_of(jnp.column_stack([matrix, right]))
     return both[:size, :size], both[:size, size]
