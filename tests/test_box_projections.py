@@ -10,7 +10,7 @@ from projections import check_batch, check_derivatives, check_sharded, traces
 
 import jaxsim as js
 from jaxsim.constraints import BoxAffineProjection, Projected
-from jaxsim.constraints._douglas_rachford import Splitting
+from jaxsim.constraints.projections._douglas_rachford import Splitting
 from jaxsim.optimize import OnFailure, SolveStatus
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import jaxsim as js
 from jaxsim.constraints import Chebyshev, ConstraintLayer, FourierSeries, TensorProduct, satisfy
-from jaxsim.constraints.features import features
+from jaxsim.constraints.layers.features import features
 from jaxsim.nets import MLP
 from jaxsim.optimize import OnFailure, Rows
 from jaxsim.pinn import collocation

@@ -18,9 +18,9 @@ from jaxsim.constraints import (
     TensorProduct,
     satisfy,
 )
-from jaxsim.constraints._bordered import BorderedQR
+from jaxsim.constraints.experts._bordered import BorderedQR
 from jaxsim.optimize import OnFailure, Picard, Rows, SolveStatus
-from jaxsim.optimize.thin_qr import PseudoInverse, ThinQR
+from jaxsim.optimize.solves.thin_qr import PseudoInverse, ThinQR
 from jaxsim.pinn import collocation
 
 POLYNOMIALS = TensorProduct([Chebyshev(4), Chebyshev(5)])

@@ -21,7 +21,7 @@ from jaxsim.optimize import (
     Unrolled,
     least_squares,
 )
-from jaxsim.optimize.affine import is_affine
+from jaxsim.optimize.solves.affine import is_affine
 
 
 def cubic(a):

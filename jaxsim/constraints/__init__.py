@@ -1,34 +1,66 @@
-"""Hard constraints: fields that obey by construction, and layers that solve for it."""
+"""Hard constraints: fields that obey by construction, layers that solve for it, and projections."""
 
-from .affine import AffineProjection
-from .bases import Chebyshev, FourierSeries, TensorProduct
-from .boundary import OnBoundary
-from .box import OnBox, VanishingOnBox
-from .box_affine import BoxAffineProjection
-from .consistency import check_consistent
-from .coupling import Interface
-from .distances import Both, Either, Inside, Joined, Outside, Plane, Segment, Smooth, to_boundary
-from .doubly_stochastic import DoublyStochastic
-from .experts import Experts
-from .gaussian import Conditioned, GaussianConditioning
-from .initial import FromInitial, Lift, Saturating
-from .integral import IntegralProjection
-from .keeping import Keeping, ProjectedSteps
-from .layer import ConstraintLayer
-from .leray import LerayProjection
-from .marching import Marching
-from .nonlinear import NonlinearProjection
-from .on_grid import OnGrid
-from .partition import Partition, Region
-from .periodic import Embedded
-from .piecewise import PerExpert, Piecewise
-from .potentials import Conserved, Gradient, MeanFree, Solenoidal
-from .projected import Projected
-from .quadrature import Quadrature
-from .range import Bounded, Positive
-from .satisfy import satisfy
-from .schwarz import Schwarz
-from .sinkhorn import AbstractScaling, Potentials, Sinkhorn, SinkhornNewton
+from .experts import (
+    Experts,
+    Interface,
+    Marching,
+    Partition,
+    PerExpert,
+    Piecewise,
+    Region,
+    Schwarz,
+)
+from .layers import (
+    Chebyshev,
+    ConstraintLayer,
+    FourierSeries,
+    OnGrid,
+    TensorProduct,
+    satisfy,
+)
+from .parametrizations import (
+    Both,
+    Bounded,
+    Conserved,
+    Either,
+    Embedded,
+    FromInitial,
+    Gradient,
+    Inside,
+    Joined,
+    Lift,
+    MeanFree,
+    OnBoundary,
+    OnBox,
+    Outside,
+    Plane,
+    Positive,
+    Saturating,
+    Segment,
+    Smooth,
+    Solenoidal,
+    VanishingOnBox,
+    check_consistent,
+    to_boundary,
+)
+from .projections import (
+    AbstractScaling,
+    AffineProjection,
+    BoxAffineProjection,
+    Conditioned,
+    DoublyStochastic,
+    GaussianConditioning,
+    IntegralProjection,
+    Keeping,
+    LerayProjection,
+    NonlinearProjection,
+    Potentials,
+    Projected,
+    ProjectedSteps,
+    Quadrature,
+    Sinkhorn,
+    SinkhornNewton,
+)
 
 __all__ = [
     "AbstractScaling",

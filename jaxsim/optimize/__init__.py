@@ -1,33 +1,43 @@
 """Optimization of models: least squares, quasi-Newton and first-order methods, and the training loop."""
 
-from .adjoint import AbstractAdjoint, Implicit, OneStep, Truncated, Unrolled
-from .anderson import Anderson
 from .balance import GradientNorm, NeuralTangentKernel, RowAttention
 from .dense_qr import DenseQR
-from .direct import Direct
 from .first_order import FirstOrder, FirstOrderState
-from .fixed_point import fixed_point
-from .gauss_newton import GaussNewton
 from .lbfgs import LBFGS
-from .least_squares import least_squares
 from .levenberg_marquardt import LevenbergMarquardt, LevenbergMarquardtState
 from .line_search import WolfeSearch
-from .linear_choice import LU, AbstractLinearChoice, Krylov
 from .linearization import AbstractLinearization, AbstractSystem, scaled_rows
 from .method import AbstractMethod
-from .nearest import nearest
-from .newton import Newton
 from .normal_equations import NormalEquations
 from .parameters import Frozen, combine, frozen, number, partition
-from .picard import Picard
-from .projected_newton import ProjectedNewton
 from .quasi_newton import BFGS, SSBFGS, AbstractQuasiNewton, QuasiNewtonState, SSBroyden
-from .root import root
 from .rows import Rows, total_loss
 from .rules import AbstractBlockRule, AbstractRule, times_of
 from .sample_space import SampleSpace
 from .soap import soap
-from .solved import OnFailure, Solved, SolveStatus
+from .solves import (
+    LU,
+    AbstractAdjoint,
+    AbstractLinearChoice,
+    Anderson,
+    Direct,
+    GaussNewton,
+    Implicit,
+    Krylov,
+    Newton,
+    OneStep,
+    OnFailure,
+    Picard,
+    ProjectedNewton,
+    Solved,
+    SolveStatus,
+    Truncated,
+    Unrolled,
+    fixed_point,
+    least_squares,
+    nearest,
+    root,
+)
 from .training import Diverged, Status, Training, train
 
 __all__ = [
