@@ -9,24 +9,21 @@ polynomials, which nobody has to train.
 """
 
 import argparse
-import os
 import time
 from pathlib import Path
 
-os.environ.setdefault("NPROC", "8")  # threads of XLA's pool: batched solves hold one each, see docs/errors.md
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import matplotlib.pyplot as plt
+import numpy as np
+import optax
 
-import equinox as eqx  # noqa: E402
-import jax  # noqa: E402
-import jax.numpy as jnp  # noqa: E402
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-import optax  # noqa: E402
-
-import jaxsim as js  # noqa: E402
-from jaxsim.constraints import Chebyshev, ConstraintLayer, FourierSeries, TensorProduct  # noqa: E402
-from jaxsim.nets import MLP  # noqa: E402
-from jaxsim.optimize import GaussNewton, OnFailure  # noqa: E402
-from jaxsim.pinn import collocation  # noqa: E402
+import jaxsim as js
+from jaxsim.constraints import Chebyshev, ConstraintLayer, FourierSeries, TensorProduct
+from jaxsim.nets import MLP
+from jaxsim.optimize import GaussNewton, OnFailure
+from jaxsim.pinn import collocation
 
 EQUATION = js.equations.Burgers(0.02)
 WAVES, HARMONICS = 3, 2  # of the initial values, and of the place as the network sees it
