@@ -56,9 +56,16 @@ def sphere(m, b):
     return nearest(b[:3] + 2, lambda y, m: jnp.sum(y**2) + y[0] * m[0, 0] - 1, m, **STOP)
 
 
+def with_shared_parts(m, b):
+    metric = jnp.array([1.0, 2.0, 3.0])
+    constraint = lambda y, radius: jnp.sum(y**2) + y[0] * m[0, 0] - radius
+    return nearest(b[:3] + 2, constraint, jnp.ones(()), metric=metric, **STOP)
+
+
 CASES = {
     "implicit": (curved(Implicit()), TALL, True), "one step": (curved(OneStep()), TALL, True),
     "unrolled": (curved(Unrolled(25)), TALL, True), "affine": (affine, TALL, True), "newton": (newton, SQUARE, True),
+    "shared parts": (with_shared_parts, SQUARE, True),
     "krylov": (krylov, SQUARE, False), "equilibrium": (equilibrium, SQUARE, True), "sphere": (sphere, SQUARE, True),
 }  # fmt: skip
 

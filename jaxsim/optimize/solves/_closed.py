@@ -24,20 +24,20 @@ def flat_guess(guess: Any, name: str) -> tuple[jax.Array, Callable[[jax.Array], 
     return flat, unravel
 
 
-def with_arrays(parameters: Any) -> Any:
+def with_arrays(parameters: Any, *others: Any) -> Any:
     """Parameters whose numbers that are being differentiated are arrays, also where they began as Python's; inside
-    `jax.shard_map` all vary alike, since a failed instance stops the tangents of those that devices share as well."""
-    return alike(_with_arrays(parameters))
+    `jax.shard_map` all vary alike and as others do, since a failed instance also stops tangents of what is shared."""
+    return alike(_as_arrays(parameters), *others)
 
 
-def _with_arrays(tree):
+def _as_arrays(tree):
     return jax.tree.map(lambda leaf: jnp.asarray(leaf) if eqx.is_array(leaf) else leaf, tree)
 
 
 def closed(functions: list[Callable | None], flat: jax.Array, parameters: Any) -> tuple[list, jax.Array]:
     """Functions of the flat unknowns and of the parameters as pytrees of all that they close over; and the unknowns,
     marked inside `jax.shard_map` as varying like the rest."""
-    convert = lambda f: None if f is None else _with_arrays(eqx.filter_closure_convert(f, flat, parameters))
+    convert = lambda f: None if f is None else _as_arrays(eqx.filter_closure_convert(f, flat, parameters))
     found = [convert(f) for f in functions]
     if not inside_shard_map():
         return found, flat

@@ -43,7 +43,7 @@ def solve_square(function: Callable[[Any, Any], Any], guess: Any, parameters: An
     refuse_raise_in_shard_map(on_failure, name)
     adjoint = Implicit() if adjoint is None else adjoint
     flat, unravel = flat_guess(guess, name)
-    parameters = with_arrays(parameters)
+    parameters = with_arrays(parameters, flat)
     shapes = real_shapes(function, (guess, parameters), name, "function")
     count = sum(leaf.size for leaf in jax.tree.leaves(shapes))
     if count != flat.size:

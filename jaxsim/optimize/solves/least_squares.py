@@ -62,7 +62,7 @@ def least_squares(residual: Callable[[Any, Any], Any], guess: Any, parameters: A
         raise ValueError("least_squares has the factors of the Jacobian for its derivatives: give `Implicit()` without "
                          "`linear` and `guess`, which are for `root` and `fixed_point`.")  # fmt: skip
     flat, unravel = flat_guess(guess, "least_squares")
-    parameters = with_arrays(parameters)
+    parameters = with_arrays(parameters, flat)
     shapes = real_shapes(residual, (guess, parameters), "least_squares", "residual")
     problem, flat = _problem(residual, jacobian, shapes, flat, unravel, parameters)
     affine = is_affine(lambda w: problem[0](w, parameters), flat)

@@ -6,6 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
@@ -58,7 +59,7 @@ def nearest(point: Any, constraint: Callable[[Any, Any], Any], parameters: Any =
     target = ravel_pytree(point)[0]
     start = lax.stop_gradient(target) if guess is None else ravel_pytree(lax.stop_gradient(guess))[0]
     scale = _scale(metric, target)
-    parameters = with_arrays(parameters)
+    parameters, scale = with_arrays((parameters, scale), target)
     shapes = real_shapes(constraint, (point, parameters), "nearest", "constraint")
     count = sum(leaf.size for leaf in jax.tree.leaves(shapes))
     if count > target.size or start.size != target.size:
@@ -95,7 +96,7 @@ def _scale(metric, target):
     weights = ravel_pytree(metric)[0].astype(target.dtype)
     if weights.shape != target.shape:
         raise ValueError(f"nearest: the metric is the diagonal of M, {target.size} numbers, got {weights.size}.")
-    if not isinstance(weights, jax.core.Tracer) and not bool(jnp.all(weights > 0)):
+    if not isinstance(weights, jax.core.Tracer) and not np.all(np.asarray(weights) > 0):
         raise ValueError("nearest: the metric must be positive.")
     return jnp.sqrt(weights)
 
