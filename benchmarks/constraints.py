@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+from importlib.metadata import version
 
 from ._common import RESULTS, arguments, finish, heading, machine, peer
 
@@ -31,7 +32,7 @@ def main():
         result = part.measure(options)
         part.show(result)
         found[name] = {"load": load, "one thread": single, **result}
-    peers = {name: getattr(peer(name), "__version__", None) for name in ("optimistix", "jaxopt")}
+    peers = {name: peer(name) and version(name) for name in ("optimistix", "jaxopt")}
     goals = {"gradient error at condition 1e6": 1e-9, "times jaxopt": 3, "implicit over unrolled memory": 1 / 40}
     finish("constraints", options, about, {"goals": goals, "peers": peers, "parts": found})
 
