@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ...optimize.solves._manual import alike
+from ...optimize.solves.varying import alike
 from .affine import _Factors
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from ...optimize import OnFailure, Solved, SolveStatus
-from ...optimize.solves._manual import alike
+from ...optimize.solves.varying import alike
 from . import _states
 from ._outcome import after, status_of, thawed
 from ._states import State

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from ...optimize import OnFailure, ProjectedNewton, Solved, nearest
-from ...optimize.solves._manual import alike
+from ...optimize.solves.varying import alike
 from . import _states
 from ._outcome import thawed
 from ._states import State

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.scipy.special import logsumexp
 
-from ...optimize.solves._manual import alike
+from ...optimize.solves.varying import alike
 
 
 class Potentials(eqx.Module):

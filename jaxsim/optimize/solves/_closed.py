@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
-from ._manual import alike, inside_shard_map
+from .varying import alike, inside_shard_map
 
 
 def flat_guess(guess: Any, name: str) -> tuple[jax.Array, Callable[[jax.Array], Any]]:

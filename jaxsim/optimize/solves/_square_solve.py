@@ -11,11 +11,11 @@ from jax.flatten_util import ravel_pytree
 
 from ._closed import block_norms, closed, constant, flat_guess, real_shapes, with_arrays, without_tangent
 from ._loops import scanned, until_done
-from ._manual import alike
 from .adjoint import AbstractAdjoint, Implicit, Truncated, Unrolled
 from .implicit_root import Square, root_change
 from .linear_choice import LU, AbstractLinearChoice, settled
 from .solved import OnFailure, Solved, delivered, fine, refuse_raise_in_shard_map
+from .varying import alike
 
 
 class Plan(eqx.Module):

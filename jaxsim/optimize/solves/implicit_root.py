@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ._manual import alike
 from .linear_choice import AbstractLinearChoice, AbstractPrepared
 from .solved import OnFailure
+from .varying import alike
 
 Function = Callable[[jax.Array], jax.Array]
 

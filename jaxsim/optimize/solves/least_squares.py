@@ -11,7 +11,6 @@ from jax.flatten_util import ravel_pytree
 
 from ._closed import block_norms, closed, constant, flat_guess, real_shapes, with_arrays, without_tangent
 from ._loops import scanned, until_done
-from ._manual import alike
 from .adjoint import AbstractAdjoint, Implicit, Truncated, Unrolled
 from .affine import is_affine
 from .direct import Direct
@@ -19,6 +18,7 @@ from .gauss_newton import GaussNewton
 from .solved import OnFailure, Solved, SolveStatus, delivered, fine, refuse_raise_in_shard_map
 from .stationary import stationary_change, tall_solve
 from .thin_qr import PseudoInverse, ThinQR
+from .varying import alike
 
 
 def least_squares(residual: Callable[[Any, Any], Any], guess: Any, parameters: Any = None, *,

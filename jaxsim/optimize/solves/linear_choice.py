@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 
 from ...linear import CG, MINRES
 from ...linear.batches import lu_factor, lu_solve, lu_solve_back
-from ._manual import alike
+from .varying import alike
 
 Matvec = Callable[[jax.Array], jax.Array]
 
@@ -42,6 +42,8 @@ class AbstractLinearChoice(eqx.Module):
 
 
 class PreparedLU(AbstractPrepared):
+    """Factors, and the 1-norm of the matrix."""
+
     factors: tuple[jax.Array, jax.Array]
     norm: jax.Array
 
@@ -74,6 +76,8 @@ class LU(AbstractLinearChoice):
 
 
 class PreparedKrylov(AbstractPrepared):
+    """An operator and its preconditioner, as the solver keeps them."""
+
     solver: lx.AbstractLinearSolver
     system: Any
     unravel: Callable = eqx.field(static=True)

@@ -12,12 +12,12 @@ from jax.flatten_util import ravel_pytree
 
 from ._closed import block_norms, closed, constant, flat_guess, real_shapes, with_arrays, without_tangent
 from ._loops import until_done
-from ._manual import alike
 from .adjoint import AbstractAdjoint, Implicit, Truncated
 from .affine import is_affine
 from .projected_newton import ProjectedNewton, curvature_of, kkt_solve, surface
 from .solved import OnFailure, Solved, delivered, fine, refuse_raise_in_shard_map
 from .stationary import tall_solve
+from .varying import alike
 
 
 def nearest(point: Any, constraint: Callable[[Any, Any], Any], parameters: Any = None, *, metric: Any = None,

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ._manual import alike
 from .implicit_root import Square, square_solve
 from .linear_choice import LU, AbstractLinearChoice
 from .solved import SolveStatus
+from .varying import alike
 
 
 class NewtonState(NamedTuple):

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ._manual import alike
 from .solved import SolveStatus
 from .thin_qr import PseudoInverse, ThinQR
+from .varying import alike
 
 Function = Callable[[jax.Array], jax.Array]
 

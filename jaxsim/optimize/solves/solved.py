@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ._manual import inside_shard_map
+from .varying import inside_shard_map
 
 
 class SolveStatus(eqx.Enumeration):

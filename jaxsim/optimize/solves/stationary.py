@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from ...linear.batches import solve_triangle, solve_triangle_back
-from ._manual import alike
 from .thin_qr import PseudoInverse, ThinQR, product, removable_part
+from .varying import alike
 
 
 def tall_solve(rows: Callable[[jax.Array], jax.Array], unknowns: jax.Array, p: jax.Array, g: jax.Array,
