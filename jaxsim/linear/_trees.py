@@ -8,6 +8,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from ..norms import norm
+
+__all__ = ["divided", "dot", "minus", "norm", "plus", "real_dtype", "scaled", "where", "zeros"]
+
 Vector = Any  # a pytree of inexact arrays
 
 
@@ -23,15 +27,6 @@ def dot(a: Vector, b: Vector) -> jax.Array:
         for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
     ]
     return functools.reduce(operator.add, products)
-
-
-def norm(a: Vector) -> jax.Array:
-    """The 2-norm over all entries of all leaves, which neither overflows nor underflows."""
-    leaves = [leaf for leaf in jax.tree.leaves(a) if leaf.size]
-    largest = functools.reduce(jnp.maximum, [jnp.max(jnp.abs(leaf)) for leaf in leaves]).astype(real_dtype(a))
-    scale = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
-    squares = [jnp.sum(jnp.square(jnp.abs(leaf / scale))) for leaf in leaves]
-    return scale * jnp.sqrt(functools.reduce(operator.add, squares))
 
 
 def scaled(factor: Any, a: Vector) -> Vector:
