@@ -1,8 +1,8 @@
 """Norms that no unit of measurement can break.
 
-Squares of numbers near 1e-20 or 1e+20 leave the range of float32, so a plain norm of a permeability in m² is zero and one
-of a pressure in Pa is infinite. Here everything is first divided by a power of two near the largest entry. That costs one
-more pass, rounds nothing, and gives the same bits as the plain formula wherever that works.
+Squares of numbers near 1e-20 or 1e+20 leave the range of float32, so a plain norm of a permeability in m² is zero and
+one of a pressure in Pa is infinite. Here everything is first divided by a power of two near the largest entry. That
+costs one more pass, rounds nothing, and gives the same bits as the plain formula wherever that works.
 """
 
 import functools
@@ -31,6 +31,13 @@ def root_mean_square(tree: Any) -> jax.Array:
     return _scaled(tree, lambda squares, count: squares / max(count, 1))
 
 
+def root_mean_squares(array: jax.Array, axes: tuple[int, ...]) -> jax.Array:
+    """The root of the mean of $|x|^2$ over some axes; otherwise as `norm`."""
+    scale = power_of_two(jnp.max(jnp.abs(array), axes, keepdims=True, initial=0))
+    mean = jnp.mean(_squares(array / scale), axes, keepdims=True)
+    return jnp.squeeze(scale * _root(mean), axes)
+
+
 def power_of_two(size: jax.Array) -> jax.Array:
     """The power of two just above a positive number, by which division is exact; one for zero, infinity and NaN.
 
@@ -53,8 +60,12 @@ def _scaled(tree, mean) -> jax.Array:
     scale = power_of_two(functools.reduce(jnp.maximum, sizes))
     squares = [jnp.sum(_squares(leaf / scale.astype(jnp.finfo(leaf.dtype).dtype))) for leaf in leaves]
     total = mean(functools.reduce(operator.add, squares), sum(leaf.size for leaf in leaves))
-    positive = total != 0  # the derivative of a root at zero is not finite
-    return scale * jnp.where(positive, jnp.sqrt(jnp.where(positive, total, 1)), 0)
+    return scale * _root(total)
+
+
+def _root(square):
+    positive = square != 0  # the derivative of a root at zero is not finite
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1)), 0)
 
 
 def _squares(array):

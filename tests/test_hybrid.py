@@ -90,6 +90,6 @@ def test_bad_parts_are_refused():
         Hybrid(lambda t, y: y, Pointwise(network(2)))
     with pytest.raises(ValueError, match="one per component"):
         Pointwise(eqx.nn.MLP(2, 3, 8, 1, key=jax.random.key(0)))(0.0, js.Point().field([0.3, 0.1]))
-    with pytest.raises(TypeError, match="gave components"):
+    with pytest.raises(TypeError, match="returned components"):
         twice = Hybrid(js.equations.LotkaVolterra(1.0, 1.0, 1.0, 1.0), lambda t, u: (u, u))
         js.residual(twice, js.Point().field([1.0, 2.0]))(0.0)

@@ -1,7 +1,7 @@
 """The catalog of equations, with initial conditions and forcing."""
 
 from . import initial
-from ._base import Equation, is_field, like_state, residual
+from ._base import Equation, constrained_state, is_field, like_state, linear_part, nonlinear_part, residual
 from .boussinesq import Boussinesq
 from .burgers import Burgers
 from .chaotic import (
@@ -93,10 +93,13 @@ __all__ = [
     "Thomas",
     "Wave",
     "band_limited",
+    "constrained_state",
     "initial",
     "is_field",
     "kolmogorov",
     "like_state",
+    "linear_part",
+    "nonlinear_part",
     "residual",
     "uniform_force",
     "velocity",

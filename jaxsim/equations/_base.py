@@ -15,6 +15,16 @@ from ..spaces import Callables
 State = Any  # a Field, or a pytree of Fields
 
 
+class _Absent:
+    """What the methods of `Equation` itself return: the equation has no such part."""
+
+    def __repr__(self):
+        return "<no such part>"
+
+
+ABSENT = _Absent()
+
+
 class Equation(eqx.Module):
     """A partial differential equation $u_t = L u + N(t, u)$, written once for every space.
 
@@ -22,6 +32,10 @@ class Equation(eqx.Module):
     (`js.laplacian`, `js.partial`, ...). Parameters given as Python numbers become array leaves, so that they can be
     differentiated and swept without compiling again. A system is a field with one leading axis: unpack it with
     `u, v = state` and return one field per component.
+
+    A part that an equation does not have is a method that it does not write. Where that depends on a parameter, return
+    what the method of the base class returns: `return super().nonlinear(t, u)`. `None` is an error, because it is what
+    Python returns for a forgotten `return`.
 
     !!! example
 
@@ -43,21 +57,21 @@ class Equation(eqx.Module):
             if not item.metadata.get("static") and isinstance(value, (int, float, complex)) and value is not True:
                 object.__setattr__(self, item.name, jnp.asarray(value if isinstance(value, complex) else float(value)))
 
-    def linear(self, u: State) -> State | None:
-        """The stiff part: linear in `u`, with coefficients constant in space and time. `None` where there is none."""
-        return None
+    def linear(self, u: State) -> State:
+        """The stiff part: linear in `u`, with coefficients constant in space and time."""
+        return ABSENT
 
-    def nonlinear(self, t, u: State) -> State | None:
-        """The rest of the right-hand side. `None` where there is none."""
-        return None
+    def nonlinear(self, t, u: State) -> State:
+        """The rest of the right-hand side."""
+        return ABSENT
 
-    def residual(self, t, u: State) -> State | None:
-        """For stationary or constrained problems: what must vanish. `None` for evolution equations."""
-        return None
+    def residual(self, t, u: State) -> State:
+        """For stationary or constrained problems: what must vanish."""
+        return ABSENT
 
-    def constrain(self, u: State) -> State | None:
-        """The admissible state next to `u`, at which a run begins and steps end; `None` for an equation without one."""
-        return None
+    def constrain(self, u: State) -> State:
+        """The admissible state next to `u`, at which a run begins and steps end."""
+        return ABSENT
 
     def drifts(self, u: State) -> bool:
         """Whether steps that start on the constraint leave it, so that each must end with `constrain`."""
@@ -68,7 +82,7 @@ class Equation(eqx.Module):
 
     def right_hand_side(self, t, u: State) -> State:
         """The sum of both parts, with the structure of `u`."""
-        parts = [like_state(part, u) for part in (self.linear(u), self.nonlinear(t, u)) if part is not None]
+        parts = [part for part in (linear_part(self, u), nonlinear_part(self, t, u)) if part is not None]
         if not parts:
             raise TypeError(f"{type(self).__name__} has neither `linear` nor `nonlinear`: write at least one of them.")
         return jax.tree.map(lambda *fields: _total(fields), *parts, is_leaf=is_field)
@@ -79,16 +93,73 @@ def is_field(node) -> bool:
     return isinstance(node, Field)
 
 
-def like_state(result: State, u: State) -> State:
-    """The result of an equation with the structure of its state: tuples of components are stacked."""
+def linear_part(equation: Equation, u: State) -> State | None:
+    """What `equation.linear(u)` gives, structured like `u`; `None` for an equation that has no such part.
+
+    This and the functions below are how solvers read an equation: they refuse what is no field.
+    """
+    return _checked(equation, "linear", equation.linear(u), u)
+
+
+def nonlinear_part(equation: Equation, t, u: State) -> State | None:
+    """What `equation.nonlinear(t, u)` gives; otherwise as `linear_part`."""
+    return _checked(equation, "nonlinear", equation.nonlinear(t, u), u)
+
+
+def constrained_state(equation: Equation, u: State) -> State | None:
+    """What `equation.constrain(u)` gives; otherwise as `linear_part`."""
+    return _checked(equation, "constrain", equation.constrain(u), u)
+
+
+def own_residual(equation: Equation, t, u: State) -> Any | None:
+    """What `equation.residual(t, u)` gives, which need not be structured like `u`; otherwise as `linear_part`."""
+    result = equation.residual(t, u)
+    if result is ABSENT:
+        return None
+    _require_fields(equation, "residual", result)
+    return like_state(result, u) if isinstance(result, (tuple, list)) and isinstance(u, Field) else result
+
+
+def _checked(equation: Equation, method: str, result: Any, u: State) -> State | None:
+    if result is ABSENT:
+        return None
+    _require_fields(equation, method, result)
+    return like_state(result, u, f"{type(equation).__name__}.{method}")
+
+
+def _require_fields(equation: Equation, method: str, result: Any) -> None:
+    name = f"{type(equation).__name__}.{method}"
+    if result is None:
+        raise TypeError(
+            f"{name} returned None: is a `return` missing? Leave out a method that an equation does not need, or "
+            f"return what the base class returns, super().{method}(...)."
+        )
+    parts = jax.tree.leaves(result, is_leaf=lambda node: is_field(node) or node is None)
+    wrong = next((part for part in parts if not is_field(part)), None if parts else result)
+    if not parts or wrong is not None or any(part is None for part in parts):
+        raise TypeError(
+            f"{name} must return fields, and gave {type(wrong).__name__}: return a Field, e.g. js.sample(f, t, u) for "
+            "a function f(t, x, ...), or 0 * u."
+        )
+
+
+def like_state(result: State, u: State, name: str = "the equation") -> State:
+    """The result of an equation with the structure of its state: tuples of components are stacked.
+
+    **Raises:** `TypeError` that begins with `name` for anything else.
+    """
     if isinstance(u, Field) and isinstance(result, (tuple, list)):
+        if u.space.dimension is not None and len(result) != (u.shape or (0,))[0]:
+            raise TypeError(f"{name} returned {len(result)} fields for a state with components {u.shape}.")
         result = stack(*result)
-        if u.space.dimension is not None and result.shape != u.shape:
-            raise TypeError(f"the equation's parts gave components {result.shape} for a state with {u.shape}.")
     wanted = jax.tree.structure(jax.tree.map(lambda _: 0, u, is_leaf=is_field))
     given = jax.tree.structure(jax.tree.map(lambda _: 0, result, is_leaf=is_field))
     if wanted != given:
-        raise TypeError(f"the equation's parts must return fields structured like the state, {wanted}; got {given}.")
+        raise TypeError(f"{name} must return fields structured like the state, {wanted}; got {given}.")
+    pairs = zip(jax.tree.leaves(result, is_leaf=is_field), jax.tree.leaves(u, is_leaf=is_field))
+    for part, field in pairs:
+        if not isinstance(field.space, Callables) and part.shape != field.shape:
+            raise TypeError(f"{name} returned components {part.shape} for a state with {field.shape}.")
     return result
 
 
@@ -124,9 +195,9 @@ def residual(equation: Equation, u: State) -> Callable[..., Any]:
 
 
 def _left_over(equation, t, u, rate):
-    own = equation.residual(t, u)
+    own = own_residual(equation, t, u)
     if own is not None:
-        return like_state(own, u) if isinstance(own, (tuple, list)) else own
+        return own
     right = equation.right_hand_side(t, u)
     if rate is None:
         return jax.tree.map(lambda r: -r, right, is_leaf=is_field)

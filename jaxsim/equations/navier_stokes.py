@@ -168,8 +168,8 @@ class NavierStokesVelocity(Equation):
         if self.obstacle is not None:
             self.obstacle.check(u)
 
-    def constrain(self, u: Field) -> Field | None:
-        return project(u) if isinstance(u.space, Staggered) else None
+    def constrain(self, u: Field) -> Field:
+        return project(u) if isinstance(u.space, Staggered) else super().constrain(u)
 
     def drifts(self, u: Field) -> bool:
         return not all(u.space.periodic)  # there projection commutes with diffusion, and slopes have no divergence

@@ -60,7 +60,7 @@ class ThermalConvection(Equation):
 
     def constrain(self, state):
         u, temperature = self._split(state)
-        return (project(u), temperature) if isinstance(u.space, Staggered) else None
+        return (project(u), temperature) if isinstance(u.space, Staggered) else super().constrain(state)
 
     def drifts(self, state) -> bool:
         return not all(self._split(state)[0].space.periodic)

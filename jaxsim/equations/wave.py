@@ -65,6 +65,6 @@ class KleinGordon(Equation):
 
     def nonlinear(self, t, state: Field):
         if self.cubic is None:
-            return None
+            return super().nonlinear(t, state)
         cube = state[0] * state[0] * state[0]
         return 0 * state[1], -self.cubic * cube

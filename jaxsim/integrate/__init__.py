@@ -4,6 +4,7 @@ from .brownian import brownian_path, drive, solve_sde, stochastic_steps
 from .checkpoint import checkpointed_scan
 from .constrained import Constrained
 from .ensemble import ensemble
+from .equal_steps import EqualSteps
 from .explicit import ExplicitSteps
 from .exponential import (
     ETDRK1,
@@ -30,6 +31,7 @@ from .multistep import (
     AbstractMultistep,
     AbstractSBDF,
 )
+from .origin import since
 from .phi import matrix_phis, phis
 from .prediction import PredictionTime, normalized_error, smape, valid_prediction_time
 from .preparation import Diverged
@@ -38,6 +40,7 @@ from .semilinear import AbstractOneStepSolver, AbstractSemilinearSolver
 from .solve import solve
 from .stochastic import SDE, AbstractInterpretation, Diagonal, Ito, Stratonovich
 from .term import SemilinearTerm, unwrapped
+from .tolerance import Tolerance
 
 __all__ = [
     "ETDAB2",
@@ -65,6 +68,7 @@ __all__ = [
     "Constrained",
     "Diagonal",
     "Diverged",
+    "EqualSteps",
     "ExplicitSteps",
     "HochbruckOstermann4",
     "Ito",
@@ -77,6 +81,7 @@ __all__ = [
     "SemilinearTerm",
     "Stratonovich",
     "Tableau",
+    "Tolerance",
     "Weights",
     "brownian_path",
     "checkpointed_scan",
@@ -91,6 +96,7 @@ __all__ = [
     "normalized_error",
     "phis",
     "rollout",
+    "since",
     "smape",
     "solve",
     "solve_sde",

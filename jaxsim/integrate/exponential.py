@@ -5,12 +5,23 @@ For $u' = L u + N(t, u)$ a step of size $h$ is
 $$U_i = e^{c_i h L} u_n + h \\sum_{j<i} a_{ij}(hL) N(t_n + c_j h, U_j), \\qquad
 u_{n+1} = e^{h L} u_n + h \\sum_i b_i(hL) N(t_n + c_i h, U_i),$$
 
-with weights made of $\\varphi_k$ functions (`jaxsim.integrate.phi`). The slope at the end of each step begins the next,
-and comparing it with the scheme's own last stage gives an error estimate at no cost (Whalen, Brio and Moloney 2015,
-J. Comput. Phys. 280, 579-601).
+with weights made of $\\varphi_k$ functions (`jaxsim.integrate.phi`). The slope at the end of each step begins the next.
+
+**The error estimate** is the difference to an embedded scheme of one order less. Up to order 3 that scheme uses slopes
+that are there. At order 4 slopes at the start, the middle and the end of a step determine one rule of order 3 and no
+second one, so an estimate made of them alone is blind to whatever depends on time only: to a force, a moving wall, the
+rates of a second-order system. The schemes of order 4 therefore take one more slope at a node between, `PROBE`, when
+steps adapt. The embedded scheme is the quadrature that is exact for quadratic polynomials through the start, that node
+and the end:
+
+$$\\hat u_{n+1} = e^{hL} u_n + h \\big(\\hat b_0 N_n + \\hat b_c N(t_n + ch, U_c)
++ \\hat b_1 N(t_{n+1}, u_{n+1})\\big).$$
+
+For a slope that depends on time alone, and without a linear part, the estimate is $\\tfrac{2c - 1}{72} h^4 N^{(3)}$.
 """
 
 import abc
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -20,31 +31,37 @@ import jax.numpy as jnp
 
 from ..linear import ModalOperator
 from .phi import matrix_phis, phis
-from .semilinear import AbstractOneStepSolver, arrival, modal_slope, scaled_by
+from .semilinear import AbstractOneStepSolver, scaled_by
 from .term import SemilinearTerm
 
 Phi = Callable[[int, float], ModalOperator]
 
 
-class Tableau(eqx.Module):
-    """Weights of the stages `a`, of the end `b`, and of the error estimate.
+PROBE = 0.8  # any but 0, 1/2 and 1; the further from the middle, the larger the estimate
 
-    `error` combines the stages and, last, the slope at the end of the step. Weights that are zero are `None`.
+
+class Tableau(eqx.Module):
+    """Weights of the stages `a`, of the end `b`, and of the error estimate. Weights that are zero are `None`.
+
+    `error` combines the slopes of the stages, the slope at the end of the step and, where there is a `probe`, the slope
+    at `PROBE`; `probe` are the weights of that stage on the slopes before it.
     """
 
     a: tuple
     b: tuple
     error: tuple
+    probe: tuple | None = None
 
 
 class Weights(eqx.Module):
-    """A tableau at one step size, with the step size multiplied in."""
+    """A tableau at one step size, with the step size multiplied in; `error` is `None` for steps that do not adapt."""
 
     generator: Any
     exponentials: tuple
     a: tuple
     b: tuple
-    error: tuple
+    error: tuple | None
+    probe: tuple | None
 
 
 class AbstractExponentialRungeKutta(AbstractOneStepSolver):
@@ -82,22 +99,33 @@ class AbstractExponentialRungeKutta(AbstractOneStepSolver):
                 shared[id(operator)] = scaled(operator)
             return shared[id(operator)]
 
+        nodes = (*self.nodes, 1.0) if scheme.probe is None else (*self.nodes, 1.0, PROBE)
         return Weights(
             generator=scaled(symbol),
-            exponentials=tuple(None if c == 0 else phi(0, c).rounded(dtype) for c in (*self.nodes, 1.0)),
+            exponentials=tuple(None if c == 0 else phi(0, c).rounded(dtype) for c in nodes),
             a=tuple(tuple(once(w) for w in row) for row in scheme.a),
             b=tuple(once(w) for w in scheme.b),
             error=tuple(once(w) for w in scheme.error),
+            probe=None if scheme.probe is None else tuple(once(w) for w in scheme.probe),
         )
 
+    def prepare(self, term: SemilinearTerm, h, y):
+        prepared = super().prepare(term, h, y)
+        return eqx.tree_at(lambda s: (s.weights.error, s.weights.probe), prepared, (None, None), is_leaf=_is_none)
+
     def advance(self, term: SemilinearTerm, weights: Weights, t0, t1, start, first):
-        slopes = [first]
-        for c, exponential, row in zip(self.nodes[1:], weights.exponentials[1:-1], weights.a, strict=True):
+        slopes, count = [first], len(self.nodes)
+        for c, exponential, row in zip(self.nodes[1:], weights.exponentials[1:count], weights.a, strict=True):
             stage = combine(exponential, start, row, slopes)
-            slopes.append(modal_slope(term, t0 + c * (t1 - t0), stage))
-        end, last = arrival(term, t1, combine(weights.exponentials[-1], start, weights.b, slopes))
-        error = None if first is None else combine(None, None, weights.error, [*slopes, last])
-        return end, last, error
+            slopes.append(self.slope(term, t0 + c * (t1 - t0), stage))
+        end, last = self.arrival(term, t1, combine(weights.exponentials[count], start, weights.b, slopes))
+        if first is None or weights.error is None:
+            return end, last, None
+        slopes.append(last)
+        if weights.probe is not None:
+            stage = combine(weights.exponentials[-1], start, weights.probe, slopes)
+            slopes.append(self.slope(term, t0 + PROBE * (t1 - t0), stage))
+        return end, last, combine(None, None, weights.error, slopes)
 
 
 def combine(operator: ModalOperator | None, start, weights, slopes):
@@ -168,7 +196,7 @@ class ETDRK4(AbstractExponentialRungeKutta):
         to_middle = 0.5 * half
         third = (0.5 * half @ (phi(0, 0.5) - half.identity()), None, half)
         b = _cox_matthews(phi)
-        return Tableau(((to_middle,), (None, to_middle), third), b, _last_stage(b))
+        return _probed(phi, ((to_middle,), (None, to_middle), third), b, middle=(1, 2))
 
 
 class Krogstad4(AbstractExponentialRungeKutta):
@@ -184,7 +212,7 @@ class Krogstad4(AbstractExponentialRungeKutta):
         half1, half2, phi1, phi2 = phi(1, 0.5), phi(2, 0.5), phi(1, 1.0), phi(2, 1.0)
         a = ((0.5 * half1,), (0.5 * half1 - half2, half2), (phi1 - 2 * phi2, None, 2 * phi2))
         b = _cox_matthews(phi)
-        return Tableau(a, b, _last_stage(b))
+        return _probed(phi, a, b, middle=(1, 2))
 
 
 class HochbruckOstermann4(AbstractExponentialRungeKutta):
@@ -208,8 +236,7 @@ class HochbruckOstermann4(AbstractExponentialRungeKutta):
             (0.5 * half1 - 2 * a52 - a54, a52, a52, a54),
         )
         b = (phi1 - 3 * phi2 + 4 * phi3, None, None, 4 * phi3 - phi2, 4 * phi2 - 8 * phi3)
-        error = (None, None, None, b[3], None, -b[3])
-        return Tableau(a, b, error)
+        return _probed(phi, a, b, middle=(4,))
 
 
 def _cox_matthews(phi: Phi):
@@ -218,6 +245,20 @@ def _cox_matthews(phi: Phi):
     return phi1 - 3 * phi2 + 4 * phi3, middle, middle, 4 * phi3 - phi2
 
 
-def _last_stage(b):
-    """Difference to the third-order scheme that takes the slope at the end of the step for the last stage's."""
-    return (None, None, None, b[-1], -b[-1])
+def _probed(phi: Phi, a, b, middle: tuple[int, ...]) -> Tableau:
+    """A tableau of order 4 with a further stage at `PROBE`; `middle` are its stages in the middle of the step."""
+    c = PROBE
+    until = [math.factorial(q) * c ** (q + 1) * phi(q + 1, c) for q in range(3)]  # weights of 1, s, s^2 up to the node
+    whole = [math.factorial(q) * phi(q + 1, 1.0) for q in range(3)]
+    between = [None] * len(b)
+    between[0] = until[0] - 3 * until[1] + 2 * until[2]
+    for stage in middle:
+        between[stage] = (4 / len(middle)) * (until[1] - until[2])
+    probe = (*between, 2 * until[2] - until[1])
+    first = (whole[2] - (1 + c) * whole[1] + c * whole[0]) / c
+    error = (b[0] - first, *b[1:], (c * whole[1] - whole[2]) / (1 - c), (whole[1] - whole[2]) / (c * c - c))
+    return Tableau(a, b, error, probe)
+
+
+def _is_none(node) -> bool:
+    return node is None

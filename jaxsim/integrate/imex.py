@@ -1,13 +1,16 @@
 """Implicit-explicit Runge-Kutta solvers: the linear part implicitly, mode by mode, the rest explicitly.
 
-For $u' = L u + N(t, u)$ a step of size $h$ is
+For $u' = L u + g(t) + N(t, u)$, where $g$ is what boundary data add to the linear part, a step of size $h$ is
 
-$$U_i = u_n + h \\sum_{j<i} \\hat a_{ij} N(t_n + c_j h, U_j) + h \\sum_{j \\le i} a_{ij} L U_j, \\qquad
+$$U_i = u_n + h \\sum_{j<i} \\hat a_{ij} N(t_n + c_j h, U_j) + h \\sum_{j \\le i} a_{ij}
+(L U_j + g(t_n + c_j h)), \\qquad
 u_{n+1} = U_s + h \\sum_j (b_j - \\hat a_{sj}) N(t_n + c_j h, U_j),$$
 
 for tableaux whose implicit part is stiffly accurate ($a_{sj} = b_j$) with one diagonal $\\gamma$. Each stage
-takes one product with $(1 - h \\gamma L)^{-1}$. Its slope $h L U_i$ comes from a second, bounded operator
-$h L (1 - h \\gamma L)^{-1}$, not from a difference of large numbers, so stiff modes keep their digits.
+takes one product with $(1 - h \\gamma L)^{-1}$. Its slope $h (L U_i + g)$ comes from second, bounded operators,
+$h L (1 - h \\gamma L)^{-1}$ on what is known and $h (1 - h \\gamma L)^{-1}$ on $g$, and not from a difference of
+large numbers, so stiff modes keep their digits. Data at a wall are of size $g / \\Delta x^2$ there: taken
+explicitly, they would diverge with resolution.
 """
 
 from collections.abc import Sequence
@@ -20,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..linear import ModalOperator
-from .semilinear import AbstractOneStepSolver, arrival, modal_slope, scaled_by
+from .semilinear import AbstractOneStepSolver, scaled_by, total
 from .term import SemilinearTerm
 
 
@@ -63,6 +66,7 @@ class AbstractIMEXRungeKutta(AbstractOneStepSolver):
     """
 
     scheme: eqx.AbstractClassVar[IMEXTableau]
+    implicit: ClassVar[bool] = True
 
     def coefficients(self, term: SemilinearTerm, h, y) -> IMEXWeights:
         generator = term.symbol(y).combine(lambda z: scaled_by(1.0, h, z))
@@ -73,15 +77,18 @@ class AbstractIMEXRungeKutta(AbstractOneStepSolver):
 
     def advance(self, term: SemilinearTerm, weights: IMEXWeights, t0, t1, start, first):
         scheme, size = self.scheme, weights.size
-        explicit, implicit = [first], [weights.generator.mv(start)]  # N and h L U of the stages
+        data = lambda t: self.data(term, t, start)
+        explicit, implicit = [first], [total(weights.generator.mv(start), size, data(t0))]  # N and h (L U + g)
         stage = start
         for i, c in enumerate(scheme.nodes[1:]):
-            known = _sum(size, start, scheme.explicit[i], explicit, scheme.implicit[i], implicit)
-            stage = weights.stage.mv(known)
-            implicit.append(weights.slope.mv(known))
+            time = t0 + c * (t1 - t0)
+            known, given = _sum(size, start, scheme.explicit[i], explicit, scheme.implicit[i], implicit), data(time)
+            stage = weights.stage.mv(total(known, scheme.gamma * size, given))
+            increment = weights.slope.mv(known)
+            implicit.append(increment if given is None else total(increment, size, weights.stage.mv(given)))
             used = i + 2 < len(scheme.nodes) or scheme.end[-1] or scheme.explicit_error[-1]
-            explicit.append(modal_slope(term, t0 + c * (t1 - t0), stage) if used else None)
-        end, last = arrival(term, t1, _sum(size, stage, scheme.end, explicit, (), ()))
+            explicit.append(self.slope(term, time, stage) if used else None)
+        end, last = self.arrival(term, t1, _sum(size, stage, scheme.end, explicit, (), ()))
         error = _sum(size, None, scheme.explicit_error, explicit, scheme.implicit_error, implicit)
         return end, last, error
 

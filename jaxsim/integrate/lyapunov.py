@@ -12,6 +12,7 @@ import numpy as np
 from ..equations import Equation, is_field
 from ..spaces import Space, error_if
 from .explicit import unrolled
+from .origin import since
 from .preparation import ADVICE, Diverged, all_finite, fixed_steps, progress_meter, spaces_of
 from .tangents import RealForm
 from .term import SemilinearTerm
@@ -195,11 +196,12 @@ class _Flow(eqx.Module):
 
         def step(carry, i):
             y, state, fine = carry
-            start, end = self.time(first + i), self.time(first + i + 1)
-            y, _, _, state, result = self.solver.step(self.term, start, end, y, self.args, state, made_jump=False)
+            now = since(self.term, self.time(first + i))
+            y, _, _, state, result = self.solver.step(now, zero, self.dt, y, self.args, state, made_jump=False)
             return (y, state, fine & (result == dfx.RESULTS.successful)), None
 
-        state = self.solver.init(self.term, self.time(first), self.time(first + 1), y, self.args)
+        zero = jnp.zeros_like(self.dt)
+        state = self.solver.init(since(self.term, self.time(first)), zero, self.dt, y, self.args)
         carry, _ = jax.lax.scan(step, (y, state, jnp.asarray(True)), jnp.arange(steps))
         return carry[0], carry[2]
 

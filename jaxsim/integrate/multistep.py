@@ -20,7 +20,7 @@ from ..linear import ModalOperator
 from .exponential import ETDRK2, ETDRK3, Krogstad4, combine
 from .imex import IMEXRK2, IMEXRK3
 from .phi import matrix_phis, phis
-from .semilinear import AbstractSemilinearSolver, arrival, full_increment, modal_slope, scaled_by
+from .semilinear import AbstractSemilinearSolver, scaled_by, total
 from .term import SemilinearTerm, unwrapped
 
 
@@ -29,13 +29,14 @@ class History(eqx.Module):
 
     - `slopes`: the nonlinear part at the start of the step and at the times before it.
     - `states`: states at the times before it, where the scheme needs them.
-    - `times`: these times, one fewer than the order.
+    - `ages`: how long before the start of the step these times are, one fewer than the order. Differences, because
+        times late in a run are rounded.
     - `count`: how many of them are true and not placeholders.
     """
 
     slopes: tuple
     states: tuple
-    times: tuple
+    ages: tuple
     count: jax.Array
 
 
@@ -64,8 +65,11 @@ class AbstractMultistep(AbstractSemilinearSolver):
         """Coefficients for a step of size `h`, with the past times at its start plus `h * positions`."""
 
     @abc.abstractmethod
-    def advance(self, scheme: Any, size, start, history: History) -> tuple[Any, Any]:
-        """The amplitudes at the end of the step, and of its error estimate where there is one."""
+    def advance(self, scheme: Any, size, start, history: History, data) -> tuple[Any, Any]:
+        """The amplitudes at the end of the step, and of its error estimate where there is one.
+
+        `data` are the boundary data at the end, where the scheme takes them with the linear part and there are some.
+        """
 
     def known(self, history: History, t0, t1):
         """How many of the past times serve a step from `t0` to `t1`."""
@@ -78,7 +82,7 @@ class AbstractMultistep(AbstractSemilinearSolver):
             size=jnp.asarray(h, jnp.finfo(dtype).dtype),
             generator=_generator(symbol, h, dtype),
             scheme=self.scheme(symbol, h, equidistant, dtype),
-            starter=self.starter().coefficients(term, h, y),
+            starter=self.starter().prepare(term, h, y).weights,
         )
 
     def init(self, terms: SemilinearTerm, t0, t1, y0, args) -> History:
@@ -94,12 +98,12 @@ class AbstractMultistep(AbstractSemilinearSolver):
         if self.weights is None:
             symbol, size = term.symbol(y0), jnp.asarray(h, jnp.finfo(dtype).dtype)
             generator = _generator(symbol, h, dtype)
-            scheme = self.scheme(symbol, h, tuple((t - t0) / h for t in history.times), dtype)
+            scheme = self.scheme(symbol, h, tuple(-age / h for age in history.ages), dtype)
         else:
             size, generator, scheme = self.weights.size, self.weights.generator, self.weights.scheme
-        end, error = self.advance(scheme, size, start, history)
+        end, error = self.advance(scheme, size, start, history, self.data(term, t1, start))
         estimate = None if error is None else term.from_modes(error)
-        end, last = arrival(term, t1, end)
+        end, last = self.arrival(term, t1, end)
         multistep = end, estimate, last
 
         # Without the checkpoint the reverse pass would keep room for the starter's stages in every step.
@@ -117,23 +121,23 @@ class AbstractMultistep(AbstractSemilinearSolver):
         ready = known >= self.starts
         end, error, last = jax.lax.cond(eqxi.unvmap_all(ready), lambda: multistep, choose)
         y1 = term.from_modes(end)
-        ends = ((start, history.slopes[0]), (end, last))
-        k0, k1 = (term.from_modes(full_increment(generator, size, y, n)) for y, n in ends)
+        ends = ((t0, start, history.slopes[0]), (t1, end, last))
+        k0, k1 = (self.full(term, generator, size, *values) for values in ends)
         following = History(
             slopes=(last, *history.slopes[:-1]),
             states=(start, *history.states)[: len(history.states)],
-            times=(t0, *history.times[:-1]),
+            ages=(h, *(age + h for age in history.ages[:-1])),
             count=jnp.minimum(known + 1, self.starts),
         )
         return y1, error, dict(y0=y0, y1=y1, k0=k0, k1=k1), following, dfx.RESULTS.successful
 
     def _beginning(self, term: SemilinearTerm, t0, t1, start) -> History:
         """A history of placeholders, at distinct times so that nothing computed from it is infinite."""
-        first = modal_slope(term, t0, start)
+        first = self.slope(term, t0, start)
         return History(
             slopes=(first,) * (self.starts + 1),
             states=self.remembered(start),
-            times=tuple(t0 - j * (t1 - t0) for j in range(1, self.starts + 1)),
+            ages=tuple(j * (t1 - t0) for j in range(1, self.starts + 1)),
             count=jnp.zeros((), jnp.int32),
         )
 
@@ -192,7 +196,7 @@ class AbstractExponentialAdams(AbstractMultistep):
             difference=tuple(jnp.asarray(d, jnp.finfo(dtype).dtype) for d in differences),
         )
 
-    def advance(self, scheme: AdamsWeights, size, start, history: History):
+    def advance(self, scheme: AdamsWeights, size, start, history: History, data):
         end = combine(scheme.exponential, start, scheme.b, history.slopes)
         if history.slopes[0] is None:
             return end, jax.tree.map(jnp.zeros_like, start)
@@ -239,7 +243,9 @@ class ETDAB4(AbstractExponentialAdams):
 class AbstractSBDF(AbstractMultistep):
     """Semi-implicit backward differentiation, for steps that do not vary.
 
-    $$\\alpha u_{n+1} = \\sum_j a_j u_{n-j} + h L u_{n+1} + h \\sum_j b_j N_{n-j}$$
+    $$\\alpha u_{n+1} = \\sum_j a_j u_{n-j} + h (L u_{n+1} + g(t_{n+1})) + h \\sum_j b_j N_{n-j}$$
+
+    with $g$ what boundary data add to the linear part.
 
     Strongly damps stiff modes; the third-order scheme amplifies some of those that oscillate without decay,
     so it is not for dispersive equations. A step of another size than the last restarts the scheme (unless it
@@ -251,6 +257,7 @@ class AbstractSBDF(AbstractMultistep):
     leading: eqx.AbstractClassVar[float]
     backward: eqx.AbstractClassVar[tuple[float, ...]]
     forward: eqx.AbstractClassVar[tuple[float, ...]]
+    implicit: ClassVar[bool] = True
 
     def order(self, terms):
         return self.starts + 1
@@ -259,7 +266,7 @@ class AbstractSBDF(AbstractMultistep):
         if self.weights is not None:
             return history.count  # prepared for equal steps
         rounding = 8 * jnp.finfo(jnp.result_type(t0)).eps * jnp.maximum(jnp.abs(t0), jnp.abs(t1))
-        change = jnp.abs((t1 - t0) - (t0 - history.times[0]))
+        change = jnp.abs((t1 - t0) - history.ages[0])
         return jnp.where(change <= 1e-6 * jnp.abs(t1 - t0) + rounding, history.count, 0)
 
     def remembered(self, start) -> tuple:
@@ -269,14 +276,14 @@ class AbstractSBDF(AbstractMultistep):
         scaled = symbol.combine(lambda z: scaled_by(1.0, h, z))
         return (self.leading * scaled.identity() - scaled).inverse().rounded(dtype)
 
-    def advance(self, scheme: ModalOperator, size, start, history: History):
+    def advance(self, scheme: ModalOperator, size, start, history: History, data):
         terms = [jax.tree.map(lambda u, a=a: a * u, u) for a, u in zip(self.backward, (start, *history.states))]
         if history.slopes[0] is not None:
             terms += [
                 jax.tree.map(lambda n, b=b: (b * size) * n, n)
                 for b, n in zip(self.forward, history.slopes, strict=True)
             ]
-        return scheme.mv(jax.tree.map(lambda *parts: sum(parts[1:], parts[0]), *terms)), None
+        return scheme.mv(total(jax.tree.map(lambda *parts: sum(parts[1:], parts[0]), *terms), size, data)), None
 
 
 class SBDF2(AbstractSBDF):

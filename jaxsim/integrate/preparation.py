@@ -62,6 +62,11 @@ def progress_meter(progress: bool) -> dfx.AbstractProgressMeter:
     return dfx.TqdmProgressMeter() if importlib.util.find_spec("tqdm") else dfx.TextProgressMeter()
 
 
+def real_precision(y):
+    """The precision of a state: float32 or float64."""
+    return jnp.finfo(jnp.result_type(*jax.tree.leaves(y))).dtype
+
+
 def all_finite(y) -> jax.Array:
     """Whether every number of a pytree is finite, a boolean."""
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(a)) for a in jax.tree.leaves(y)]))

@@ -11,6 +11,7 @@ import numpy as np
 from ..equations import Equation
 from ..spaces import Space, error_if
 from .checkpoint import checkpointed_scan
+from .origin import since
 from .preparation import ADVICE, Diverged, all_finite, fixed_steps, progress_meter, spaces_of
 
 
@@ -35,6 +36,7 @@ def rollout(equation: Equation, u0: Any, *, dt, steps: int, t0=0.0, solver: dfx.
             throw: bool = True) -> Any:  # fmt: skip
     """Integrate with a fixed number of fixed steps.
 
+    A step is `dt`, whatever the time is: an equation that does not depend on time gives the same bits for every `t0`.
     Reverse-mode memory grows with the square root of `steps` (see `checkpointed_scan`); the coefficients of exponential
     and IMEX solvers are computed once, in double precision where the parameters are known.
 
@@ -87,8 +89,8 @@ def _run(solver, term, y0, dt, t0, steps, every, block, meter):
 
     def advance(carry):
         y, state, alive, count, bar = carry
-        t = t0 + count * dt
-        y_next, _, _, state_next, result = solver.step(term, t, t + dt, y, None, state, made_jump=False)
+        now = since(term, t0 + count * dt)
+        y_next, _, _, state_next, result = solver.step(now, zero, dt, y, None, state, made_jump=False)
         alive = all_finite(y_next) & (result == dfx.RESULTS.successful)
         y_next, state_next = jax.tree.map(lambda a, b: jnp.where(alive, a, b), (y_next, state_next), (y, state))
         bar = meter.step(bar, ((count + 1) / steps).astype(dt.dtype))
@@ -103,7 +105,8 @@ def _run(solver, term, y0, dt, t0, steps, every, block, meter):
             carry, _ = jax.lax.scan(step, carry, None, every)
         return carry, carry[0]
 
-    state = solver.init(term, t0, t0 + dt, y0, None)
+    zero = jnp.zeros_like(dt)
+    state = solver.init(since(term, t0), zero, dt, y0, None)
     carry = (y0, state, all_finite(y0), jnp.zeros((), jnp.int32), meter.init())
     if every == steps:
         carry, last = unit(carry, None)

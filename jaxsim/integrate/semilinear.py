@@ -22,6 +22,7 @@ class AbstractSemilinearSolver(dfx.AbstractAdaptiveSolver):
 
     weights: eqx.AbstractVar[Any]
 
+    implicit: ClassVar[bool] = False  # whether boundary data go with the linear part, or with the rest
     term_structure: ClassVar = SemilinearTerm
     interpolation_cls: ClassVar = dfx.ThirdOrderHermitePolynomialInterpolation
 
@@ -30,8 +31,32 @@ class AbstractSemilinearSolver(dfx.AbstractAdaptiveSolver):
         """The coefficients for step size `h`."""
 
     def prepare(self, term: SemilinearTerm, h, y) -> "AbstractSemilinearSolver":
-        """The same solver with its coefficients computed for steps of size `h`, in double precision where it can."""
+        """The same solver with its coefficients computed for steps of size `h`, in double precision where it can.
+
+        Steps of one size have no use for an error estimate, and get none.
+        """
         return eqx.tree_at(lambda s: s.weights, self, self.coefficients(term, h, y), is_leaf=lambda w: w is None)
+
+    def slope(self, term: SemilinearTerm, t, amplitudes):
+        """Amplitudes of what the scheme does not take with the linear part; `None` where that is nothing."""
+        part = term.nonlinear if self.implicit else term.beside_linear
+        return _modal(term, part(t, term.from_modes(amplitudes)))
+
+    def data(self, term: SemilinearTerm, t, amplitudes):
+        """Amplitudes of boundary data, where the scheme takes them with the linear part and there are some."""
+        return _modal(term, term.affine(t, term.from_modes(amplitudes))) if self.implicit else None
+
+    def arrival(self, term: SemilinearTerm, t, amplitudes):
+        """The amplitudes at the end of a step, made to satisfy the equation's constraint, and the slope there."""
+        state = term.from_modes(amplitudes)
+        kept = term.kept(t, term.settled(state))
+        end = amplitudes if kept is state else term.to_modes(kept)
+        return end, self.slope(term, t, end)
+
+    def full(self, term: SemilinearTerm, generator: ModalOperator, h, t, amplitudes, slope):
+        """`h` times the full slope as a state, which dense output interpolates."""
+        data = self.data(term, t, amplitudes)
+        return term.from_modes(total(generator.mv(amplitudes), h, data, slope))
 
     def strong_order(self, terms):
         return None
@@ -49,14 +74,14 @@ class AbstractOneStepSolver(AbstractSemilinearSolver):
 
     @abc.abstractmethod
     def advance(self, term: SemilinearTerm, weights, t0, t1, start, first) -> tuple[Any, Any, Any]:
-        """One step from the amplitudes `start` with nonlinear slope `first` (`None` for a linear equation).
+        """One step from the amplitudes `start` with slope `first` (`None` for a linear equation).
 
         **Returns:** amplitudes at `t1`, the slope there, and the amplitudes of the error estimate or `None`.
         """
 
     def init(self, terms: SemilinearTerm, t0, t1, y0, args):
         term, t0, _ = unwrapped(terms, t0, t1)
-        return modal_slope(term, t0, term.to_modes(y0))
+        return self.slope(term, t0, term.to_modes(y0))
 
     def step(self, terms: SemilinearTerm, t0, t1, y0, args, solver_state, made_jump):
         term, t0, t1 = unwrapped(terms, t0, t1)
@@ -64,34 +89,28 @@ class AbstractOneStepSolver(AbstractSemilinearSolver):
         weights = self.coefficients(term, h, y0) if self.weights is None else self.weights
         start, first = term.to_modes(y0), solver_state
         if made_jump is not False and first is not None:
-            first = jax.lax.cond(made_jump, lambda: modal_slope(term, t0, start), lambda: solver_state)
+            first = jax.lax.cond(made_jump, lambda: self.slope(term, t0, start), lambda: solver_state)
         end, last, error = self.advance(term, weights, t0, t1, start, first)
         y1 = term.from_modes(end)
         estimate = jax.tree.map(jnp.zeros_like, y0) if error is None else term.from_modes(error)
-        k0, k1 = (term.from_modes(full_increment(weights.generator, h, y, n)) for y, n in ((start, first), (end, last)))
-        return y1, estimate, dict(y0=y0, y1=y1, k0=k0, k1=k1), last, dfx.RESULTS.successful
+        dense = dict(y0=y0, y1=y1, k0=self.full(term, weights.generator, h, t0, start, first),
+                     k1=self.full(term, weights.generator, h, t1, end, last))  # fmt: skip
+        return y1, estimate, dense, last, dfx.RESULTS.successful
 
 
-def modal_slope(term: SemilinearTerm, t, amplitudes):
-    """Amplitudes of the nonlinear part, or `None` for an equation without one."""
-    slope = term.nonlinear(t, term.from_modes(amplitudes))
+def _modal(term: SemilinearTerm, slope):
+    """Amplitudes of a slope; `None` stays."""
     return None if slope is None else term.to_modes(slope)
 
 
-def arrival(term: SemilinearTerm, t, amplitudes):
-    """The amplitudes at the end of a step, made to satisfy the equation's constraint, and the nonlinear slope there."""
-    state = term.from_modes(amplitudes)
-    kept = term.kept(t, term.settled(state))
-    end = amplitudes if kept is state else term.to_modes(kept)
-    return end, modal_slope(term, t, end)
+def total(start, h, *slopes):
+    """`start + h * sum(slopes)`; slopes may be `None`."""
+    present = [slope for slope in slopes if slope is not None]
 
+    def one(a, *others):
+        return sum((jnp.asarray(h, jnp.finfo(b.dtype).dtype) * b for b in others), a)
 
-def full_increment(generator: ModalOperator, h, amplitudes, slope):
-    """`h` times the full slope, which dense output interpolates."""
-    linear = generator.mv(amplitudes)
-    if slope is None:
-        return linear
-    return jax.tree.map(lambda a, b: a + jnp.asarray(h, jnp.finfo(b.dtype).dtype) * b, linear, slope)
+    return jax.tree.map(one, start, *present)
 
 
 def scaled_by(c: float, h, z):

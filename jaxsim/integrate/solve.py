@@ -11,8 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..equations import Equation
-from ..spaces import Fourier, Space, error_if
+from ..spaces import Space, error_if
+from .clock import SAVE_STATE, movable, moved, saved_parts, saving_since, shifted, stepping_to
 from .constrained import constrained
+from .equal_steps import EqualSteps, step_count
+from .origin import since
 from .preparation import (
     ADVICE,
     Diverged,
@@ -22,9 +25,11 @@ from .preparation import (
     check_state,
     default_solver,
     progress_meter,
+    real_precision,
     spaces_of,
 )
 from .semilinear import AbstractSemilinearSolver
+from .tolerance import Tolerance
 
 
 def solve(equation: Equation, u0: Any, t1, dt=None, *, t0=0.0, saveat=None, rtol=None, atol=None,
@@ -38,6 +43,9 @@ def solve(equation: Equation, u0: Any, t1, dt=None, *, t0=0.0, saveat=None, rtol
     of it. Otherwise they adapt, to `rtol` and `atol` or as a `stepsize_controller` says. In both cases steps end
     exactly at the saved times, so nothing is interpolated.
 
+    Inside, time is counted from `t0`: an equation that does not depend on time gives the same for every `t0`, also
+    where float32 could not tell one step's end from its beginning.
+
     **Arguments:**
 
     - `equation`: a `js.Equation`.
@@ -46,8 +54,9 @@ def solve(equation: Equation, u0: Any, t1, dt=None, *, t0=0.0, saveat=None, rtol
     - `dt`: step size, or the first one of adaptive steps (`None` lets diffrax choose that).
     - `t0`: initial time.
     - `saveat`: times to save at, ascending, within `[t0, t1]`; or a `diffrax.SaveAt`; `None` saves the end.
-    - `rtol`, `atol`: tolerances of adaptive steps. For Fourier fields they hold for the root mean square over the box
-        of the error of a step; `atol` is `rtol` times the size of the initial field where it is not given.
+    - `rtol`, `atol`: tolerances of adaptive steps, for the root mean square over the box of the error of a step, in
+        each component beside its own size: see `js.integrate.Tolerance`. Without an `atol` that is its largest size so
+        far.
     - `solver`: any jaxsim or diffrax solver; `None` takes `Krogstad4` or, without a diagonal form, `diffrax.Tsit5`.
     - `stepsize_controller`: a diffrax controller instead of tolerances.
     - `adjoint`: a diffrax adjoint; jaxsim's solvers take all but `BacksolveAdjoint`.
@@ -68,21 +77,28 @@ def solve(equation: Equation, u0: Any, t1, dt=None, *, t0=0.0, saveat=None, rtol
     if isinstance(adjoint, dfx.BacksolveAdjoint) and isinstance(solver, AbstractSemilinearSolver):
         raise ValueError("solve: BacksolveAdjoint hides the equation's split; use RecursiveCheckpointAdjoint.")
     adjoint = dfx.RecursiveCheckpointAdjoint() if adjoint is None else adjoint
-    save, times = _save(saveat, t0, t1)
-    if stepsize_controller is None and rtol is None and atol is None:
-        controller, solver, max_steps = _fixed(term, solver, y0, t0, t1, dt, times)
+    tolerance = Tolerance(1e-5 if rtol is None else rtol, atol, term.space, y0)
+    adaptive = tolerance if stepsize_controller is None else stepsize_controller
+    constant = isinstance(stepsize_controller, dfx.ConstantStepSize)
+    fixed = constant or stepsize_controller is None and rtol is None and atol is None
+    origin = t0 if fixed or movable(adaptive) else 0.0
+    duration, save, times = _since(t0, t1, saveat, origin)
+    solver, y0 = constrained(solver, term, t0, y0)
+    if fixed:
+        controller, solver, max_steps = _fixed(term, solver, y0, duration, dt, times, max_steps)
         first = None
     else:
-        controller = _adaptive(stepsize_controller, spaces, y0, rtol, atol, times)
+        controller = stepping_to(moved(adaptive, origin), times)
         first, max_steps = dt, 16384 if max_steps is None else max_steps
-    solver, y0 = constrained(solver, term, t0, y0)
-    meter = progress_meter(progress)
-    t0, t1, first, save, controller = _in_precision(y0, (t0, t1, first, save, controller))
-    solution = _diffeqsolve(term, solver, t0, t1, first, y0, save, controller, adjoint, max_steps, meter, throw)
+    clock = (t0 - origin, t0 - origin + duration, first, save, controller, origin)
+    begin, end, first, save, controller, origin = _in_precision(y0, clock)
+    solution = _diffeqsolve(since(term, origin), solver, begin, end, first, y0, save, controller, adjoint, max_steps,
+                            progress_meter(progress), throw)  # fmt: skip
+    solution = shifted(solution, origin)
     if throw:
-        solution = _checked(solution, controller)
-    if solution.ys is None or jax.tree.structure(solution.ys) != jax.tree.structure(y0):
-        return solution  # a SaveAt of several parts, or with a function of its own
+        solution = _checked(solution, controller, origin)
+    if not _saves_states(save):
+        return solution
     fields = jax.tree.map(lambda s, y: s.bind(y, solution.ts), spaces, solution.ys, is_leaf=_is_space)
     return eqx.tree_at(lambda s: s.ys, solution, fields)
 
@@ -98,7 +114,7 @@ def _diffeqsolve(term, solver, t0, t1, dt0, y0, saveat, controller, adjoint, max
 
 def _in_precision(y0, tree):
     """Times in the precision of the state, which stronger types would promote."""
-    precision = jnp.finfo(jnp.result_type(*jax.tree.leaves(y0))).dtype
+    precision = real_precision(y0)
 
     def cast(leaf):
         return jnp.asarray(leaf, precision) if isinstance(leaf, float) or eqx.is_inexact_array(leaf) else leaf
@@ -110,81 +126,88 @@ def _not_finite(t, y, args, **kwargs):
     return ~all_finite(y)
 
 
-def _checked(solution: dfx.Solution, controller) -> dfx.Solution:
+def _checked(solution: dfx.Solution, controller, origin) -> dfx.Solution:
     diverged = solution.event_mask
     if isinstance(diverged, jax.core.Tracer):
         return error_if(solution, diverged, f"the run met a value that is not finite. {ADVICE}")
     if np.any(diverged):
         count = int(np.min(solution.stats["num_accepted_steps"]))
-        when = f"at t = {controller.ts[count]:.6g}, " if isinstance(controller, dfx.StepTo) else ""
+        when = ""
+        if isinstance(controller, EqualSteps) and _known(controller, origin):
+            when = f"at t = {float(origin) + controller.after(count):.6g}, "
         raise Diverged(f"the run met a value that is not finite {when}after {count} steps. {ADVICE}")
     return solution
 
 
-def _save(saveat, t0, t1) -> tuple[dfx.SaveAt, np.ndarray | None]:
-    """What to save, and the times that steps must end at."""
+def _saves_states(save: dfx.SaveAt) -> bool:
+    """Whether what is saved are states, and not what a function makes of them."""
+    part = save.subs
+    return isinstance(part, dfx.SubSaveAt) and (part.t0 or part.t1 or part.ts is not None or bool(part.steps)) and (
+        part.fn is SAVE_STATE
+    )
+
+
+def _since(t0, t1, saveat, origin) -> tuple[Any, dfx.SaveAt, Any]:
+    """The length of the run, what to save, and the times that steps must end at, counted from `origin`."""
+    duration = float(t1) - float(t0) if _known(t0, t1) else t1 - t0
     if saveat is None:
-        return dfx.SaveAt(t1=True), None
+        return duration, dfx.SaveAt(t1=True), None
     if isinstance(saveat, dfx.SaveAt):
-        times = saveat.subs.ts if isinstance(saveat.subs, dfx.SubSaveAt) else None
-        return saveat, None if times is None or isinstance(times, jax.core.Tracer) else np.asarray(times)
-    if isinstance(saveat, jax.core.Tracer):
-        return dfx.SaveAt(ts=saveat), None
+        save = saving_since(saveat, origin)
+        times = [jnp.atleast_1d(part.ts) for part in saved_parts(save) if part.ts is not None]
+        return duration, save, jnp.concatenate(times) if times else None
+    times = _ascending(saveat, t0, t1)
+    times = times - (float(origin) if _known(times, origin) else origin)
+    return duration, dfx.SaveAt(ts=times), times
+
+
+def _ascending(saveat, t0, t1):
+    """Saved times, which must ascend within the run; those beyond its ends by rounding are moved there."""
+    if not _known(saveat):
+        return jnp.atleast_1d(saveat)
     times = np.atleast_1d(np.asarray(saveat, float))
-    slack = 1e-6 * abs(float(t1) - float(t0)) if _known(t0, t1) else np.inf
     if times.ndim != 1 or np.any(np.diff(times) <= 0):
         raise ValueError("solve: `saveat` must be a list of ascending times.")
-    if _known(t0, t1) and (times[0] < float(t0) - slack or times[-1] > float(t1) + slack):
+    if not _known(t0, t1):
+        return times
+    slack = 1e-6 * abs(float(t1) - float(t0))
+    if times[0] < float(t0) - slack or times[-1] > float(t1) + slack:
         raise ValueError(f"solve: `saveat` reaches from {times[0]} to {times[-1]}, outside [{t0}, {t1}].")
-    if _known(t0, t1):
-        times = np.clip(times, float(t0), float(t1))
-    return dfx.SaveAt(ts=jnp.asarray(times)), times
+    return np.clip(times, float(t0), float(t1))
 
 
-def _fixed(term, solver, y0, t0, t1, dt, times):
+def _fixed(term, solver, y0, duration, dt, times, max_steps):
+    """Steps of one size that end at the saved times, and how many; the solver is prepared where all are equal."""
     if dt is None:
         raise ValueError("solve: give a step size `dt`, or a tolerance `rtol` for adaptive steps.")
-    if not _known(t0, t1, dt):
-        raise ValueError("solve: fixed steps need known `t0`, `t1` and `dt`; js.rollout takes a traced `dt`.")
-    t0, t1, dt = float(t0), float(t1), float(dt)
-    if not (dt > 0 and t1 > t0 and math.isfinite(dt)):
-        raise ValueError(f"solve: needs `dt` > 0 and `t1` > `t0`, got dt={dt} from {t0} to {t1}.")
-    marks = np.unique(np.concatenate([[t0, t1], [] if times is None else times]))
-    counts = np.maximum(1, np.ceil(np.diff(marks) / dt * (1 - 1e-6)).astype(int))
-    pieces = [np.linspace(a, b, n + 1)[1:] for a, b, n in zip(marks[:-1], marks[1:], counts, strict=True)]
-    ends = np.concatenate([[t0], *pieces])
+    known = _known(duration, dt)
+    if known and not (dt > 0 and duration > 0 and math.isfinite(dt)):
+        raise ValueError(f"solve: needs `dt` > 0 and `t1` > `t0`, got dt={dt} for a run of length {duration}.")
+    if not known and max_steps is None:
+        raise ValueError("solve: with a traced `t0`, `t1` or `dt` give `max_steps`, a bound on the number of steps.")
+    ends = [0.0, duration]
+    if not known or not _known(times):
+        saved = [] if times is None else [jnp.ravel(times)]
+        marks = jnp.sort(jnp.concatenate([jnp.asarray(ends), *saved]))
+        if max_steps is None:
+            max_steps = math.ceil(float(duration) / float(dt)) + len(marks)
+        return EqualSteps(marks, jnp.asarray(dt)), solver, max_steps
+    marks = np.unique(np.concatenate([ends, [] if times is None else np.asarray(times, float)]))
+    counts = np.asarray(step_count(np.diff(marks), float(dt)))
+    precision = real_precision(y0)
     sizes = np.diff(marks) / counts
+    if np.min(sizes) < np.finfo(precision).eps * duration:
+        raise ValueError(
+            f"solve: {precision} cannot tell apart the ends of steps of {np.min(sizes):.3g} in a run of "
+            f"{duration:.6g}. Use float64, or js.rollout, which counts steps."
+        )
     if isinstance(solver, AbstractSemilinearSolver) and np.ptp(sizes) <= 1e-6 * sizes.max():
         solver = solver.prepare(term, float(np.mean(sizes)), y0)
-    return dfx.StepTo(jnp.asarray(ends)), solver, len(ends)
-
-
-def _adaptive(controller, spaces, y0, rtol, atol, times):
-    if controller is None:
-        modal = all(isinstance(s, Fourier) for s in jax.tree.leaves(spaces, is_leaf=_is_space))
-        rtol = 1e-5 if rtol is None else rtol
-        norm = _root_sum_of_squares if modal else _root_mean_square
-        if atol is None:
-            size = norm(y0)
-            atol = rtol * jnp.where(size > 0, size, 1.0)
-        controller = dfx.PIDController(rtol=rtol, atol=atol, norm=norm)
-    if times is None or not isinstance(controller, dfx.PIDController):
-        return controller
-    return dfx.ClipStepSizeController(controller, step_ts=jnp.asarray(times))
-
-
-def _root_sum_of_squares(y) -> jax.Array:
-    """Of amplitudes: the root mean square over the box, by Parseval's identity (half of a real field's modes)."""
-    return jnp.sqrt(sum(jnp.sum(jnp.square(jnp.abs(a))) for a in jax.tree.leaves(y)))
-
-
-def _root_mean_square(y) -> jax.Array:
-    leaves = jax.tree.leaves(y)
-    return jnp.sqrt(sum(jnp.sum(jnp.square(jnp.abs(a))) for a in leaves) / sum(a.size for a in leaves))
+    return EqualSteps(jnp.asarray(marks), jnp.asarray(dt)), solver, int(np.sum(counts))
 
 
 def _known(*numbers) -> bool:
-    return not any(isinstance(number, jax.core.Tracer) for number in numbers)
+    return not any(isinstance(number, jax.core.Tracer) for number in jax.tree.leaves(numbers))
 
 
 def _is_space(node) -> bool:

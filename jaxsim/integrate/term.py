@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..equations import Equation, is_field, like_state
+from ..equations import Equation, constrained_state, is_field, linear_part, nonlinear_part
 from ..field import Field
 from ..linear import Blocks, Diagonal, ModalOperator
 from ..spaces import Space
@@ -27,6 +27,7 @@ class SemilinearTerm(dfx.AbstractTerm):
 
     - `equation`: a `js.Equation`.
     - `space`: the space of the state, or a pytree of spaces for a pytree of fields.
+    - `origin`: the time from which times are counted; those of a clock when left out.
 
     The state is `space.state(field)`: Fourier coefficients or nodal values. Products are padded for the polynomial
     degree of the equation, which is found by evaluating it once on shapes alone.
@@ -34,6 +35,7 @@ class SemilinearTerm(dfx.AbstractTerm):
 
     equation: Equation
     space: Any
+    origin: Any = None
 
     def __check_init__(self):
         if not isinstance(self.equation, Equation):
@@ -43,8 +45,8 @@ class SemilinearTerm(dfx.AbstractTerm):
 
     # -- diffrax's side ----------------------------------------------------------------------------------------------
     def vf(self, t, y: State, args: Any = None) -> State:
-        equation, u = self._bound(t, self.settled(y))
-        return self.unbind(equation.right_hand_side(t, u))
+        time, equation, u = self._bound(t, self.settled(y))
+        return self.unbind(equation.right_hand_side(time, u))
 
     def contr(self, t0, t1, **kwargs):
         return t1 - t0
@@ -54,30 +56,35 @@ class SemilinearTerm(dfx.AbstractTerm):
 
     # -- the split ---------------------------------------------------------------------------------------------------
     def nonlinear(self, t, y: State) -> State | None:
-        """$N(t, y)$, or `None` for an equation without one.
+        """$N(t, y)$, or `None` for an equation without one."""
+        time, equation, u = self._bound(t, y)
+        part = nonlinear_part(equation, time, u)
+        return None if part is None else self.unbind(part)
 
-        Boundary data that are not zero make `linear` affine: what it gives for a state of zeros belongs here.
-        """
-        equation, u = self._bound(t, y)
-        parts = [equation.nonlinear(t, u)]
-        if any(space.affine for space in jax.tree.leaves(self.space, is_leaf=_is_space)):
-            parts.append(equation.linear(self.bind(jax.tree.map(jnp.zeros_like, y), t)))
-        parts = [self.unbind(like_state(part, u)) for part in parts if part is not None]
+    def affine(self, t, y: State) -> State | None:
+        """What `linear` gives for a state of zeros: boundary data that are not zero. `None` where there are none."""
+        if not any(space.affine for space in jax.tree.leaves(self.space, is_leaf=_is_space)):
+            return None
+        _, equation, u = self._bound(t, jax.tree.map(jnp.zeros_like, y))
+        part = linear_part(equation, u)
+        return None if part is None else self.unbind(part)
+
+    def beside_linear(self, t, y: State) -> State | None:
+        """All that makes the right-hand side more than a linear map: `nonlinear` and `affine` together."""
+        parts = [part for part in (self.nonlinear(t, y), self.affine(t, y)) if part is not None]
         return jax.tree.map(lambda *slopes: sum(slopes[1:], slopes[0]), *parts) if parts else None
 
     def constrain(self, t, y: State) -> State | None:
         """The state next to `y` that satisfies the equation's constraint, or `None` for one without."""
-        equation, u = self._bound(t, y)
-        admissible = equation.constrain(u)
-        return None if admissible is None else self.unbind(like_state(admissible, u))
+        _, equation, u = self._bound(t, y)
+        admissible = constrained_state(equation, u)
+        return None if admissible is None else self.unbind(admissible)
 
     def kept(self, t, y: State) -> State:
         """The end of a step on the equation's constraint, where steps would leave it."""
-        equation, u = self._bound(t, y)
-        admissible = equation.constrain(u)
-        if admissible is None or not equation.drifts(u):
-            return y
-        return self.unbind(like_state(admissible, u))
+        _, equation, u = self._bound(t, y)
+        admissible = constrained_state(equation, u)
+        return y if admissible is None or not equation.drifts(u) else self.unbind(admissible)
 
     def settled(self, y: State) -> State:
         """The state without rounding that no field has: see `Space.settled`."""
@@ -106,7 +113,7 @@ class SemilinearTerm(dfx.AbstractTerm):
         """The term with its spaces padded for the degree of the equation's products."""
         degree = self._degree(y)
         spaces = jax.tree.map(lambda s: s.for_degree(degree), self.space, is_leaf=_is_space)
-        return SemilinearTerm(self.equation, spaces)
+        return SemilinearTerm(self.equation, spaces, self.origin)
 
     def symbol(self, y: State) -> ModalOperator:
         """The linear part in its diagonal form.
@@ -150,15 +157,17 @@ class SemilinearTerm(dfx.AbstractTerm):
     def _bound(self, t, y: State):
         dtype = jnp.result_type(*jax.tree.leaves(y))
         equation = jax.tree.map(lambda a: _cast(a, dtype), self.equation)
-        return equation, self.bind(y, t)
+        time = t if self.origin is None else self.origin + t
+        return time, equation, self.bind(y, time)
 
     def _degree(self, y: State) -> int:
         spaces = jax.tree.map(lambda s: s.for_degree(HIGHEST_DEGREE), self.space, is_leaf=_is_space)
-        wide = SemilinearTerm(self.equation, spaces)
+        wide = SemilinearTerm(self.equation, spaces, self.origin)
 
         def peaks(y):
-            equation, u = wide._bound(jnp.zeros((), jnp.finfo(jnp.result_type(*jax.tree.leaves(y))).dtype), y)
-            result = equation.nonlinear(jnp.zeros(()), u)
+            zero = jnp.zeros((), jnp.finfo(jnp.result_type(*jax.tree.leaves(y))).dtype)
+            time, equation, u = wide._bound(zero, y)
+            result = nonlinear_part(equation, time, u)
             fields = jax.tree.leaves(result, is_leaf=is_field)
             return eqx.internal.Static(max((f.space.peak(f) for f in fields if is_field(f)), default=1))
 
@@ -245,11 +254,11 @@ def _symbol_matrix(equation, spaces, y):
         ]  # fmt: skip
         probes = jax.tree.unflatten(structure, probes)
         state = jax.tree.map(lambda s, fields: s.join(fields), spaces, probes, is_leaf=_is_space)
-        result = equation.linear(state)
+        result = linear_part(equation, state)
         if result is None:
             columns.append([None] * len(listing))
             continue
-        images = jax.tree.map(lambda u: u.space.split(u), like_state(result, state), is_leaf=is_field)
+        images = jax.tree.map(lambda u: u.space.split(u), result, is_leaf=is_field)
         symbols = [image.space.modes().symbol(image) for image in jax.tree.leaves(images, is_leaf=is_field)]
         columns.append([symbols[leaf][component] for leaf, component, _ in listing])
     return [[columns[j][i] for j in range(len(listing))] for i in range(len(listing))]

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from ..calculus import pointwise
-from ..equations import Equation, is_field, like_state
+from ..equations import Equation, is_field, like_state, nonlinear_part
 from ..field import Field
 
 State = Any  # a Field, or a pytree of Fields
@@ -52,17 +52,17 @@ class Hybrid(Equation):
         if not callable(self.learned):
             raise TypeError("Hybrid: `learned` must be a callable (t, u) that returns a field.")
 
-    def linear(self, u: State) -> State | None:
+    def linear(self, u: State) -> State:
         return self.known.linear(u)
 
     def nonlinear(self, t, u: State) -> State:
-        learned = like_state(self.learned(t, u), u)
-        known = self.known.nonlinear(t, u)
+        learned = like_state(self.learned(t, u), u, "Hybrid.learned")
+        known = nonlinear_part(self.known, t, u)
         if known is None:
             return learned
-        return jax.tree.map(lambda a, b: a + b, like_state(known, u), learned, is_leaf=is_field)
+        return jax.tree.map(lambda a, b: a + b, known, learned, is_leaf=is_field)
 
-    def constrain(self, u: State) -> State | None:
+    def constrain(self, u: State) -> State:
         return self.known.constrain(u)
 
     def check(self, u: State) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..field import Field
 from ..grid import Grid
+from ..norms import root_mean_squares
 from .sharding import error_if
 
 
@@ -221,6 +222,10 @@ class Space(eqx.Module):
     def settled(self, state: Any) -> Any:
         """The state without what no field of this space has, which rounding brings in; itself where nothing can."""
         return state
+
+    def size(self, state: jax.Array) -> jax.Array:
+        """The root mean square over the box of each component of one array of a state, shape `(*components,)`."""
+        return root_mean_squares(state, tuple(range(-(self.dimension or 0), 0)))
 
     def parts(self) -> Any:
         """The spaces of the arrays of a state, structured like it."""

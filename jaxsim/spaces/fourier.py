@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 
 from ..field import Field, is_uniform
 from ..grid import Grid
+from ..norms import root_mean_squares
 from . import _sharded, _transforms
 from ._base import Modes, Space, complex_dtype, fast_length, nodal_shape_error, real_dtype
 
@@ -312,6 +313,13 @@ class Fourier(Space):
         """The conjugates of the modes of $-k$ along all axes but the last."""
         axes = tuple(range(modes.ndim - self.dimension, modes.ndim - 1))
         return jnp.conj(jnp.roll(jnp.flip(modes, axes), (1,) * len(axes), axes))
+
+    def size(self, state: jax.Array) -> jax.Array:
+        axes = tuple(range(-self.dimension, 0))
+        if self.real:  # the other half of the spectrum is the conjugate
+            twice = np.where(np.arange(self.spectral_shape[-1]) > 0, np.sqrt(2), 1.0)
+            state = state * jnp.asarray(twice, real_dtype(state.dtype))
+        return math.sqrt(math.prod(self.spectral_shape)) * root_mean_squares(state, axes)  # Parseval's identity
 
     def for_degree(self, degree: int) -> "Fourier":
         return Fourier(self.grid, self.real, self.dealias, self.mesh, degree)

@@ -7,7 +7,7 @@ from typing import Any
 import diffrax as dfx
 import equinox as eqx
 
-from ...equations import Equation
+from ...equations import Equation, constrained_state
 from ...integrate.wrapped import AbstractTransparentSolver
 from ...optimize import OnFailure
 
@@ -45,23 +45,23 @@ class Keeping(Equation):
             raise TypeError(f"Keeping: `equation` must be a js.Equation, got {type(self.equation).__name__}.")
         require_complete(self.projection, "Keeping")
 
-    def linear(self, u: State) -> State | None:
+    def linear(self, u: State) -> State:
         return self.equation.linear(u)
 
-    def nonlinear(self, t, u: State) -> State | None:
+    def nonlinear(self, t, u: State) -> State:
         return self.equation.nonlinear(t, u)
 
     def right_hand_side(self, t, u: State) -> State:
         return self.equation.right_hand_side(t, u)
 
-    def residual(self, t, u: State) -> State | None:
+    def residual(self, t, u: State) -> State:
         return self.equation.residual(t, u)
 
     def check(self, u: State) -> None:
         self.equation.check(u)
 
     def constrain(self, u: State) -> State:
-        admissible = self.equation.constrain(u)
+        admissible = constrained_state(self.equation, u)
         return quiet(self.projection)(u if admissible is None else admissible)
 
 
