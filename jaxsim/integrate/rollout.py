@@ -12,7 +12,8 @@ from ..equations import Equation
 from ..spaces import Space, error_if
 from .checkpoint import checkpointed_scan
 from .origin import since
-from .preparation import ADVICE, Diverged, all_finite, fixed_steps, progress_meter, spaces_of
+from .preparation import ADVICE, Diverged, bounded, fixed_steps, largest, progress_meter, spaces_of
+from .stability import check_stable
 
 
 class March(eqx.Module):
@@ -20,7 +21,7 @@ class March(eqx.Module):
 
     - `value`: the final field, or the trajectory with a leading time axis; from the first non-finite state on, the
         last finite one is held.
-    - `succeeded`: whether every state was finite, a boolean.
+    - `succeeded`: whether every state was finite and none 30 orders of magnitude larger than the first, a boolean.
     - `steps`: number of steps until the end or the first non-finite state.
     - `time`: the time reached.
     """
@@ -70,6 +71,7 @@ def march(equation: Equation, u0: Any, *, dt, steps: int, t0=0.0, solver: dfx.Ab
     """As `rollout`, but returns a `March`, which says how the run ended, and never raises for it."""
     _check_steps(dt, steps, save_every)
     term, solver, y0 = fixed_steps(equation, u0, dt, t0, solver)
+    check_stable(term, solver, dt, steps, y0)
     precision = jnp.finfo(jnp.result_type(*jax.tree.leaves(y0))).dtype
     every = steps if save_every is None else save_every
     meter = progress_meter(progress)
@@ -88,13 +90,14 @@ def _run(solver, term, y0, dt, t0, steps, every, block, meter):
         return jax.lax.cond(carry[2], advance, lambda c: c, carry), None
 
     def advance(carry):
-        y, state, alive, count, bar = carry
+        y, state, alive, count, bar, scale = carry
         now = since(term, t0 + count * dt)
         y_next, _, _, state_next, result = solver.step(now, zero, dt, y, None, state, made_jump=False)
-        alive = all_finite(y_next) & (result == dfx.RESULTS.successful)
+        alive = bounded(y_next, scale) & (result == dfx.RESULTS.successful)
+        scale = jnp.where(scale > 0, scale, jax.lax.stop_gradient(largest(y_next)))
         y_next, state_next = jax.tree.map(lambda a, b: jnp.where(alive, a, b), (y_next, state_next), (y, state))
         bar = meter.step(bar, ((count + 1) / steps).astype(dt.dtype))
-        return y_next, state_next, alive, count + alive, bar
+        return y_next, state_next, alive, count + alive, bar, scale
 
     def unit(carry, _):
         if every == 1:
@@ -107,7 +110,8 @@ def _run(solver, term, y0, dt, t0, steps, every, block, meter):
 
     zero = jnp.zeros_like(dt)
     state = solver.init(since(term, t0), zero, dt, y0, None)
-    carry = (y0, state, all_finite(y0), jnp.zeros((), jnp.int32), meter.init())
+    scale = jax.lax.stop_gradient(largest(y0))
+    carry = (y0, state, bounded(y0, scale), jnp.zeros((), jnp.int32), meter.init(), scale)
     if every == steps:
         carry, last = unit(carry, None)
         trajectory = jax.tree.map(lambda a: a[None], last)
