@@ -66,13 +66,13 @@ def ensemble(function: Callable, mesh: Mesh) -> Callable:
         # Traced before the mesh is in sight: lineax and optimistix compare shapes with and without a sharding, and fail
         # when traced inside `shard_map`. Nothing in the trace talks between devices, so no values need tracking (vma).
         one, shape = jax.make_jaxpr(member, return_shape=True)(_one(arrays))
-        checked, texts = flagged(one) if has_checks(one) else (jaxpr_as_fun(one), [])
-        traced = jax.make_jaxpr(jax.vmap(checked))(*jax.tree.leaves(_local(arrays, mesh.size)))
-        if "shard_map" in _primitives(traced.jaxpr):
+        if "shard_map" in _primitives(one.jaxpr):
             raise ValueError(
                 "ensemble: the function cuts something over a mesh itself; make its spaces without `mesh=`, and do not "
                 "nest ensembles."
             )
+        checked, texts = flagged(one) if has_checks(one) else (jaxpr_as_fun(one), [])
+        traced = jax.make_jaxpr(jax.vmap(checked))(*jax.tree.leaves(_local(arrays, mesh.size)))
         members = jaxpr_as_fun(traced)
         leaves = jax.tree.leaves(arrays)
         specs = (spec,) * len(leaves), [spec] * len(traced.out_avals)
@@ -137,6 +137,6 @@ def _primitives(jaxpr: Jaxpr) -> set[str]:
     names = set()
     for equation in jaxpr.eqns:
         names.add(equation.primitive.name)
-        for inner in inner_traces(equation.params):
+        for inner in inner_traces(equation):
             names |= _primitives(inner.jaxpr if isinstance(inner, ClosedJaxpr) else inner)
     return names

@@ -36,22 +36,27 @@ def flagged(trace: ClosedJaxpr) -> tuple[Callable, list[str]]:
     are; inside of `lax.custom_linear_solve`, where no flag can get out, they are NaN, and that is what is checked.
     """
     texts: list[str] = []
-    none = Failure(jnp.zeros((), jnp.int32), jnp.full((), jnp.inf, jnp.result_type(float)))
 
     def function(*arguments):
-        return _Run(texts).of(trace, arguments, none)
+        return _Run(texts).of(trace, arguments, _none())
 
     return function, texts
 
 
+def _none() -> Failure:
+    return Failure(jnp.zeros((), jnp.int32), jnp.full((), jnp.inf, jnp.result_type(float)))
+
+
 def has_checks(trace: Jaxpr | ClosedJaxpr) -> bool:
     """Whether a trace can raise, in itself or in anything that it calls."""
-    return any(_text(e) is not None or any(map(has_checks, inner_traces(e.params))) for e in _open(trace).eqns)
+    return any(_text(e) is not None or any(map(has_checks, inner_traces(e))) for e in _open(trace).eqns)
 
 
-def inner_traces(params: dict) -> list[Jaxpr | ClosedJaxpr]:
-    """The traces of loops, branches and calls among the parameters of an operation."""
-    leaves = jax.tree.leaves(list(params.values()), is_leaf=_is_trace)
+def inner_traces(eqn) -> list[Jaxpr | ClosedJaxpr]:
+    """The traces of an operation: those of loops, branches and calls, and what an operation of equinox does."""
+    if _is_opaque(eqn):
+        return [_opened(eqn)]
+    leaves = jax.tree.leaves(list(eqn.params.values()), is_leaf=_is_trace)
     return [leaf for leaf in leaves if _is_trace(leaf)]
 
 
@@ -85,7 +90,7 @@ def _raised_by_all(results, failure: Failure, texts: Sequence[str], mesh: Mesh):
     spec = PartitionSpec(mesh.axis_names)
 
     def check(first, *pieces):
-        index = jnp.minimum(first, count * kinds - 1)
+        index = jnp.where(first < count * kinds, first, 0)  # under vmap the largest of several is shown
         return eqx.internal.branched_error_if(list(pieces), first < count * kinds, index, messages)
 
     leaves, structure = jax.tree.flatten(results)
@@ -122,10 +127,14 @@ class _Run:
         name = eqn.primitive.name
         if own and name in ("unvmap_any", "unvmap_max"):  # of one member alone, whatever is mapped around it
             return [(jnp.any if name == "unvmap_any" else jnp.max)(given[0])], failure
-        if not any(map(has_checks, inner_traces(eqn.params))):
+        if name == "nontraceable":  # the identity, with which lineax finds out who traces what it closes over: nobody
+            return given, failure
+        if not any(map(has_checks, inner_traces(eqn))):
             if _text(eqn) is not None:
                 raise ValueError(_REFUSED.format(name))
             return _bound(eqn, given), failure
+        if _is_opaque(eqn):
+            return self._custom_jvp_call({"call_jaxpr": _opened(eqn)}, given, failure)
         rule = getattr(self, "_" + name, None)
         if rule is None:
             raise ValueError(_REFUSED.format(name))
@@ -224,8 +233,7 @@ class _Run:
         texts: list[str] = []
 
         def poisoned(trace):
-            none = Failure(jnp.zeros((), jnp.int32), jnp.inf)
-            function = lambda *arguments: _Run(texts, inside_solve=True).of(trace, arguments, none)[0]
+            function = lambda *arguments: _Run(texts, inside_solve=True).of(trace, arguments, _none())[0]
             return jax.make_jaxpr(function)(*trace.in_avals)
 
         swapped = [poisoned(trace) if trace is not None and has_checks(trace) else trace for trace in params["jaxprs"]]
@@ -258,10 +266,23 @@ def _text(eqn) -> list[str] | None:
 
 def _checks_directly(eqn) -> bool:
     """Whether an operation is a check of equinox, or the call that wraps one."""
-    inner = inner_traces(eqn.params)
-    if eqn.primitive.name == "custom_jvp_call":
-        return any(_checks_directly(e) for trace in inner for e in _open(trace).eqns if e.primitive.name == "cond")
-    return eqn.primitive.name == "cond" and any(_text(e) is not None for trace in inner for e in _open(trace).eqns)
+    if eqn.primitive.name not in ("cond", "custom_jvp_call"):
+        return False
+    inside = [e for trace in inner_traces(eqn) for e in _open(trace).eqns]
+    if eqn.primitive.name == "cond":
+        return any(_text(e) is not None for e in inside)
+    return any(_checks_directly(e) for e in inside if e.primitive.name == "cond")
+
+
+def _is_opaque(eqn) -> bool:
+    """Whether this is an operation made by `eqx.internal.create_vprim`, as lineax's `linear_solve` is."""
+    return type(eqn.params.get("flatten")).__module__ == "equinox.internal._primitive"
+
+
+@functools.lru_cache(64)
+def _opened(eqn) -> ClosedJaxpr:
+    operation = functools.partial(eqn.primitive.impl, **eqn.params)
+    return jax.make_jaxpr(operation)(*(jax.ShapeDtypeStruct(a.aval.shape, a.aval.dtype) for a in eqn.invars))
 
 
 def _bound(eqn, given) -> list:
