@@ -33,10 +33,11 @@ def _leaf(value: Any) -> Any:
 
 def is_zero(value: Any) -> bool:
     """Whether a right-hand side is known to be zero. A traced one is not known, and may be differentiated."""
+    if isinstance(value, tuple):
+        return all(map(is_zero, value))
     if value is None or callable(value):
         return value is None
-    leaves = jax.tree.leaves(value)
-    return is_concrete(*leaves) and not any(np.any(np.asarray(leaf)) for leaf in leaves)
+    return is_concrete(value) and not np.any(np.asarray(value))
 
 
 class _Known(eqx.Module):
