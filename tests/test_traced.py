@@ -28,9 +28,9 @@ CONDITIONS = {
     "dirichlet": lambda convert: js.Dirichlet(convert(0.7)), "neumann": lambda convert: js.Neumann(convert(0.7)),
     "robin": robin, "nothing": lambda convert: js.Dirichlet(convert(0.0)),
 }  # fmt: skip
-SPACES = {f"{name} {order}": on_line(condition, order) for name, condition in CONDITIONS.items() for order in (2, 4, 6)}
+ORDERS = {"dirichlet": (2, 4), "neumann": (2, 6), "robin": (2, 4, 6), "nothing": (2,)}
+SPACES = {f"{name} {order}": on_line(CONDITIONS[name], order) for name, orders in ORDERS.items() for order in orders}
 SPACES["fourier"] = lambda convert: js.Fourier(js.Grid(16, 0.0, 1.5))
-SPACES["periodic"] = lambda convert: js.FiniteDifference(GRID, order=4)
 SPACES["mixed"] = lambda convert: js.FiniteDifference(GRID, ((js.Dirichlet(convert(0.2)), robin(convert)),))
 SPACES["stretched"] = lambda convert: js.FiniteDifference(
     js.Grid(16, 0.0, 1.0, stretching=js.TanhStretching(2.0)), ((robin(convert), js.Neumann(convert(0.1))),)
@@ -93,7 +93,8 @@ def test_a_traced_condition_without_a_diagonal_form_is_refused(order):
     with pytest.raises(ValueError, match="no diagonal form"):
         jax.jit(lambda a: js.inverse_helmholtz(make(lambda v: v * a).field(sine), 1.0, 0.1).values)(1.0)
     with pytest.raises(ValueError, match="no diagonal form"):  # and not another solver without a word
-        jax.jit(lambda a: js.rollout(js.equations.Diffusion(0.1), make(lambda v: v * a).field(sine), dt=1e-3, steps=1))(1.0)
+        end = lambda u: js.rollout(js.equations.Diffusion(0.1), u, dt=1e-3, steps=1)
+        jax.jit(lambda a: end(make(lambda v: v * a).field(sine)))(1.0)
 
 
 @pytest.mark.parametrize("order", [2, 4, 6])

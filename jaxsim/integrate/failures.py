@@ -23,7 +23,7 @@ from .preparation import Diverged
 
 
 class Failure(NamedTuple):
-    """The first check that failed: its number, counted from one (zero where all passed), and its time, else infinite."""
+    """The first check that failed: its number, from one on and zero where all passed, and its time, else infinite."""
 
     number: Any
     time: Any
@@ -244,7 +244,8 @@ class _Run:
 
 _REFUSED = (
     "ensemble: an error is raised inside `{0}`, which cannot hand it out of a member, and raised there it would leave "
-    "the other devices waiting. Look at a status instead (`throw=False`, `on_failure=OnFailure.STOP`), or check outside."
+    "the other devices waiting. Look at a status instead (`throw=False`, `on_failure=OnFailure.STOP`), or check "
+    "outside."
 )
 
 

@@ -31,11 +31,12 @@ class Bands(eqx.Module):
     def from_matrix(matrix) -> "Bands":
         """The bands of a tridiagonal matrix of shape `(n, n)`.
 
-        **Raises:** `ValueError` when a matrix has entries beside its three diagonals; a run-time error for a traced one.
+        **Raises:** `ValueError` when a matrix has entries beside its three diagonals, a run-time error if it is traced.
         """
         message = "this matrix is not tridiagonal: use `DenseBasis.from_matrix`."
         if isinstance(matrix, jax.core.Tracer):
-            matrix = eqx.error_if(matrix, jnp.any(jnp.triu(matrix, 2) != 0) | jnp.any(jnp.tril(matrix, -2) != 0), message)
+            beside = jnp.any(jnp.triu(matrix, 2) != 0) | jnp.any(jnp.tril(matrix, -2) != 0)
+            matrix = eqx.error_if(matrix, beside, message)
         else:
             matrix = np.asarray(matrix, np.float64)
             if np.any(np.triu(matrix, 2)) or np.any(np.tril(matrix, -2)):

@@ -22,7 +22,7 @@ class _Law(eqx.Module):
 
 
 def _leaf(value: Any) -> Any:
-    """Numbers and arrays as inexact arrays, zero among them, and functions as modules; `None` for zero without a leaf."""
+    """Numbers, zero among them, and arrays as inexact arrays, functions as modules; `None` is zero without a leaf."""
     if value is None:
         return None
     if callable(value):
@@ -92,7 +92,8 @@ class Dirichlet(Boundary):
 
     - `value`: $g$; a number, an array that broadcasts against `(*components, *side)`, where `side` is the
         grid's shape without the side's axis, or a callable `value(t, *x)` of time and of all coordinates of
-        the side's points (arrays of shape `side`).
+        the side's points (arrays of shape `side`). Zero, as a leaf that can be differentiated, is `Dirichlet(0.0)`;
+        `Dirichlet()` is zero without one.
     """
 
     value: Any = eqx.field(converter=_leaf, default=None)
