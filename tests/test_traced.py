@@ -86,6 +86,29 @@ def test_a_traced_number_gives_the_answer_of_a_known_one(space):
             np.testing.assert_allclose(found[name], value, rtol=0, atol=scale, err_msg=f"{name}, {way}")
 
 
+PAIRS = {
+    "sum": lambda u, v: js.laplacian(u + 2.0 * v).values,
+    "difference": lambda u, v: js.laplacian(u - v + 0.5).values,
+    "stack": lambda u, v: js.laplacian(js.stack([u, v])).values,
+    "sum of sums": lambda u, v: js.laplacian((u + v) + (u - v)).values,
+    "integral": lambda u, v: js.integral(u + v),
+    "product": lambda u, v: js.partial((u + v) * v, 0).values,
+}
+
+
+@pytest.mark.parametrize("space", [name for name in SPACES if name not in ("fourier", "nothing 2")])
+def test_fields_that_bring_their_own_traced_copy_of_a_condition(space):
+    """Under jit two fields of one space no longer share its arrays."""
+    made = SPACES[space](jnp.asarray)
+    u, v = made.field(sine), made.field(other)
+    both = lambda u, v: {name: f(u, v) for name, f in PAIRS.items()}
+    expected = both(u, v)
+    for found in (jax.jit(both)(u, v), jax.jvp(both, (u, v), (u, v))[0]):
+        for name, value in expected.items():
+            scale = 1e-11 * max(1.0, float(jnp.max(jnp.abs(value))))
+            np.testing.assert_allclose(found[name], value, rtol=0, atol=scale, err_msg=name)
+
+
 @pytest.mark.parametrize("order", [4, 6])
 def test_a_traced_condition_without_a_diagonal_form_is_refused(order):
     make = on_line(robin, order)
@@ -137,6 +160,9 @@ def test_a_rollout_of_two_components_with_robin_arrays():
 
     np.testing.assert_allclose(jax.jit(lambda: end(jnp.asarray))(), end(known), rtol=0, atol=1e-12)
     np.testing.assert_allclose(jax.jit(lambda a: end(lambda v: a * v))(1.0), end(known), rtol=0, atol=1e-12)
+    made = on_line(robin, 2)(jnp.asarray)
+    stacked = jax.jit(lambda u, v: js.rollout(Pair(0.05), js.stack([u, v]), dt=1e-2, steps=20).values)
+    np.testing.assert_allclose(stacked(made.field(sine), made.field(other)), end(known), rtol=0, atol=1e-12)
 
 
 FLOWS = {
