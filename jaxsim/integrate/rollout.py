@@ -125,8 +125,8 @@ def _run(solver, term, y0, dt, t0, steps, every, block, meter):
 def _checked(result: March):
     message = "the run met a value that is not finite, or a step whose solver failed,"
     if isinstance(result.succeeded, jax.core.Tracer):
-        advice = f"{message.rstrip(',')}. {ADVICE} js.march says at which time."
-        return error_if(result.value, ~result.succeeded, advice)
+        advice = f"{message.rstrip(',')}. {ADVICE} js.march tells how far a run came."
+        return error_if(result.value, ~result.succeeded, advice, result.time)
     if not np.all(result.succeeded):
         when = f"at t = {np.min(result.time):.6g}, after {np.min(result.steps)} steps"
         raise Diverged(f"{message} {when}. {ADVICE}")
