@@ -1,12 +1,13 @@
 """Norms that no unit of measurement can break.
 
-Squares of numbers near 1e-20 or 1e+20 leave the range of float32, so a plain norm of a permeability in m² is zero and one
-of a pressure in Pa is infinite. Here everything is first divided by a power of two near the largest entry. That costs one
-more pass, rounds nothing, and gives the same bits as the plain formula wherever that works.
+Squares of numbers near 1e-20 or 1e+20 leave the range of float32, so a plain norm of a permeability in m² is zero and
+one of a pressure in Pa is infinite. Here everything is first divided by a power of two near the largest entry. That
+costs one more pass, rounds nothing, and gives the same bits as the plain formula wherever that works.
 """
 
 import functools
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -31,16 +32,57 @@ def root_mean_square(tree: Any) -> jax.Array:
     return _scaled(tree, lambda squares, count: squares / max(count, 1))
 
 
+def lengths(array: jax.Array, axis: int = -1) -> jax.Array:
+    """The 2-norms along one axis of an array, each with a scale of its own; otherwise as `norm`."""
+    if not array.shape[axis]:
+        return jnp.sum(jnp.abs(array), axis)
+    scale = power_of_two(jnp.max(jnp.abs(jax.lax.stop_gradient(array)), axis, keepdims=True))
+    return jnp.squeeze(scale, axis) * _root(jnp.sum(_squares(array / scale), axis))
+
+
+def quotient(a: jax.Array, b: jax.Array) -> jax.Array:
+    """`a / b`, whose derivatives stay in the range of numbers as well: JAX's own divide by the square of `b`."""
+    scale = power_of_two(jnp.abs(b))
+    return a / (b / scale) / scale
+
+
 def power_of_two(size: jax.Array) -> jax.Array:
     """The power of two just above a positive number, by which division is exact; one for zero, infinity and NaN.
 
     Its derivative is zero, so that what is divided by it and multiplied again has the derivative it should have.
     """
+    return _power(size, lambda exponent: exponent)
+
+
+def unit_of(size: jax.Array) -> jax.Array:
+    """A power of two within 2⁸ of a positive number, one for ordinary sizes, between 2⁻⁸ and 2⁸; otherwise as
+    `power_of_two`.
+
+    For systems whose parts have units of their own: where these are ordinary nothing is scaled, not even by an
+    estimate.
+    """
+    return _power(size, lambda exponent: 16 * ((exponent + 8) // 16))
+
+
+def sizes_of_rows(product: Callable[[jax.Array], jax.Array], like: jax.Array) -> jax.Array:
+    """Norms of the rows of a matrix that is known by its products, from three of these, right within a small factor.
+
+    **Arguments:**
+
+    - `product`: a linear function of vectors like `like`, `(n,)`.
+    """
+    place = jnp.arange(like.size)
+    draws = [jnp.cos((place * place * k + place).astype(like.dtype)).reshape(like.shape) for k in (3, 5, 7)]
+    return jax.lax.stop_gradient(lengths(jnp.stack([product(draw) for draw in draws]), 0))
+
+
+def _power(size, rounded):
     size = jax.lax.stop_gradient(size)
     usual = (size > 0) & jnp.isfinite(size)
     # Divisors and their reciprocals stay normal numbers: compilers divide by multiplying, and flush subnormals to zero.
     limits = jnp.finfo(size.dtype)
-    exponent = jnp.clip(jnp.frexp(jnp.where(usual, size, 0.5))[1], limits.minexp + 1, limits.maxexp - 2)
+    exponent = rounded(jnp.frexp(jnp.where(usual, size, 0.5))[1])
+    exponent = jnp.clip(exponent, limits.minexp + 1, limits.maxexp - 2)
     return jnp.where(usual, jnp.ldexp(jnp.ones_like(size), exponent), 1)
 
 
@@ -53,8 +95,12 @@ def _scaled(tree, mean) -> jax.Array:
     scale = power_of_two(functools.reduce(jnp.maximum, sizes))
     squares = [jnp.sum(_squares(leaf / scale.astype(jnp.finfo(leaf.dtype).dtype))) for leaf in leaves]
     total = mean(functools.reduce(operator.add, squares), sum(leaf.size for leaf in leaves))
+    return scale * _root(total)
+
+
+def _root(total):
     positive = total != 0  # the derivative of a root at zero is not finite
-    return scale * jnp.where(positive, jnp.sqrt(jnp.where(positive, total, 1)), 0)
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, total, 1)), 0)
 
 
 def _squares(array):

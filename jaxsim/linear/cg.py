@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import lineax as lx
 from jax import lax
 
+from ..norms import power_of_two, quotient
 from . import _trees
 from ._system import BREAKDOWN, ROUNDING, RUNNING, SINGULAR, Cycle, System, check_tolerances, iterate, prepare
 from ._trees import Vector
@@ -70,6 +71,7 @@ class _Run(NamedTuple):
     x: Vector
     r: Vector
     p: Vector
+    unit: jax.Array  # of M, a power of two by which it is divided
     product: jax.Array  # <r, M r>, of the step before
     size: jax.Array  # <p, M^-1 p>
     largest: jax.Array  # of the Rayleigh quotients of M A along the directions
@@ -88,6 +90,8 @@ def _cycle(system: System, b: Vector, target: jax.Array, max_steps: jax.Array) -
     def advance(run: _Run):
         z = system.precondition(run.r)
         product = _trees.dot(run.r, z)
+        unit = jnp.where(run.steps > 0, run.unit, power_of_two(jnp.abs(product)))
+        z, product = _trees.divided(z, unit), product / unit
         beta = jnp.where(run.steps > 0, product / run.product, 0)
         p = _trees.plus(z, beta, run.p)
         size = product + beta**2 * run.size
@@ -102,12 +106,12 @@ def _cycle(system: System, b: Vector, target: jax.Array, max_steps: jax.Array) -
         ok = ok & jnp.isfinite(norm)
         indefinite = (curvature < -floor) | (product <= 0)
         status = jnp.where(ok, RUNNING, jnp.where(indefinite, BREAKDOWN, SINGULAR))
-        moved = _Run(x, r, p, product, size, largest, norm, run.steps, status)
+        moved = _Run(x, r, p, unit, product, size, largest, norm, run.steps, status)
         return _trees.where(ok, moved, run)._replace(steps=run.steps + 1, status=status)
 
     nothing, norm, zero = _trees.zeros(b), _trees.norm(b), jnp.zeros((), jnp.int32)
     none = jnp.zeros_like(norm)
-    start = _Run(nothing, b, nothing, none, none, none, norm, zero, zero + RUNNING)
+    start = _Run(nothing, b, nothing, none + 1, none, none, none, norm, zero, zero + RUNNING)
     end = lax.while_loop(unfinished, advance, start)
     return Cycle(end.x, end.steps, end.steps, end.status)
 
@@ -143,7 +147,12 @@ def fixed_steps_cg(operator: Any, b: Vector, y0: Vector | None = None, steps: in
     apply, invert = _function(operator), _function(preconditioner)
     y = _trees.zeros(b) if y0 is None else y0
     r = b if y0 is None else _trees.minus(b, apply(y0))
+    # Sizes of the residual and of M cancel; as powers of two they change nothing but the range.
+    size = power_of_two(_trees.norm(r))
+    r = _trees.divided(r, size)
     z = invert(r)
+    unit = power_of_two(_trees.norm(z))
+    z = _trees.divided(z, unit)
 
     def step(carry, _):
         y, r, p, product = carry
@@ -151,11 +160,11 @@ def fixed_steps_cg(operator: Any, b: Vector, y0: Vector | None = None, steps: in
         curvature = _trees.dot(p, image)
         # A zero direction is the end: no motion, and safe denominators keep the derivative finite.
         alive = (curvature != 0) & (product != 0)
-        alpha = jnp.where(alive, product / jnp.where(alive, curvature, 1), 0)
-        y, r = _trees.plus(y, alpha, p), _trees.plus(r, -alpha, image)
-        z = invert(r)
+        alpha = jnp.where(alive, quotient(product, jnp.where(alive, curvature, 1)), 0)
+        y, r = _trees.plus(y, size, _trees.scaled(alpha, p)), _trees.plus(r, -alpha, image)
+        z = _trees.divided(invert(r), unit)
         new = _trees.dot(r, z)
-        beta = jnp.where(alive, new / jnp.where(alive, product, 1), 0)
+        beta = jnp.where(alive, quotient(new, jnp.where(alive, product, 1)), 0)
         return (y, r, _trees.plus(z, beta, p), new), None
 
     (y, *_), _ = lax.scan(step, (y, r, z, _trees.dot(r, z)), None, steps)
