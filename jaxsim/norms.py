@@ -51,17 +51,34 @@ def power_of_two(size: jax.Array) -> jax.Array:
 
     Its derivative is zero, so that what is divided by it and multiplied again has the derivative it should have.
     """
-    return _power(size, lambda exponent: exponent)
+    size = jax.lax.stop_gradient(size)
+    return jnp.where((size > 0) & jnp.isfinite(size), _power_at(size, _exponents(size)), 1)
+
+
+def units_of(sizes: jax.Array) -> jax.Array:
+    """Powers of two for parts of a system that have units of their own, one for parts of ordinary sizes.
+
+    Together they are within 2⁸ of the largest size, and the units of parts that are much smaller than that, by a third
+    of the digits, are smaller. So nothing that is ordinary is scaled, not even by an estimate of its size.
+
+    **Arguments:**
+
+    - `sizes`: a vector; parts of size zero have the unit of the largest.
+    """
+    step = jnp.finfo(sizes.dtype).nmant // 3
+
+    def rounded(exponents):
+        largest = jnp.max(jnp.where(sizes > 0, exponents, jnp.iinfo(exponents.dtype).min // 2), initial=-(2**14))
+        common = 16 * ((largest + 8) // 16)
+        return jnp.where(sizes > 0, common - step * ((largest - exponents) // step), common)
+
+    sizes = jnp.where(jnp.isfinite(sizes), jax.lax.stop_gradient(sizes), 0)
+    return jnp.where(jnp.any(sizes > 0), _power_at(sizes, rounded(_exponents(sizes))), 1)
 
 
 def unit_of(size: jax.Array) -> jax.Array:
-    """A power of two within 2⁸ of a positive number, one for ordinary sizes, between 2⁻⁸ and 2⁸; otherwise as
-    `power_of_two`.
-
-    For systems whose parts have units of their own: where these are ordinary nothing is scaled, not even by an
-    estimate.
-    """
-    return _power(size, lambda exponent: 16 * ((exponent + 8) // 16))
+    """`units_of` for one number."""
+    return units_of(size[None])[0]
 
 
 def sizes_of_rows(product: Callable[[jax.Array], jax.Array], like: jax.Array) -> jax.Array:
@@ -76,14 +93,15 @@ def sizes_of_rows(product: Callable[[jax.Array], jax.Array], like: jax.Array) ->
     return jax.lax.stop_gradient(lengths(jnp.stack([product(draw) for draw in draws]), 0))
 
 
-def _power(size, rounded):
-    size = jax.lax.stop_gradient(size)
+def _exponents(size):
     usual = (size > 0) & jnp.isfinite(size)
+    return jnp.frexp(jnp.where(usual, size, 0.5))[1]
+
+
+def _power_at(size, exponents):
     # Divisors and their reciprocals stay normal numbers: compilers divide by multiplying, and flush subnormals to zero.
     limits = jnp.finfo(size.dtype)
-    exponent = rounded(jnp.frexp(jnp.where(usual, size, 0.5))[1])
-    exponent = jnp.clip(exponent, limits.minexp + 1, limits.maxexp - 2)
-    return jnp.where(usual, jnp.ldexp(jnp.ones_like(size), exponent), 1)
+    return jnp.ldexp(jnp.ones_like(size), jnp.clip(exponents, limits.minexp + 1, limits.maxexp - 2))
 
 
 def _scaled(tree, mean) -> jax.Array:

@@ -10,7 +10,7 @@ import lineax as lx
 from jax import lax
 
 from ...linear import CG
-from ...norms import lengths, norm, power_of_two, sizes_of_rows, unit_of
+from ...norms import lengths, norm, power_of_two, sizes_of_rows, units_of
 from ...optimize import Frozen, OnFailure, Solved, SolveStatus, frozen
 from ...optimize.solves.varying import alike
 from . import _states
@@ -165,7 +165,7 @@ class _Rows(eqx.Module):
         arrays, rest = eqx.partition(matrix, eqx.is_array)
         matrix = eqx.combine(lax.stop_gradient(arrays), rest)
         roots = jnp.sqrt(lax.stop_gradient(weights))
-        units = unit_of(sizes_of_rows(lambda vector: self(matrix, vector / roots), lax.stop_gradient(point)))
+        units = units_of(sizes_of_rows(lambda vector: self(matrix, vector / roots), lax.stop_gradient(point)))
         return _Rows(self.arrays, units), wanted / units
 
     def back(self, matrix, vector) -> jax.Array:
