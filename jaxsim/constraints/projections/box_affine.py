@@ -146,7 +146,9 @@ class _Problem(eqx.Module):
     @classmethod
     def of(cls, given, state, point, roots):
         matrix = _matrix(given.matrix, point) / roots
-        bounds = [_states.flat_like(state, thawed(b), "BoxAffineProjection") * roots for b in (given.low, given.high)]
+        bounds = [_states.flat_like(state, thawed(b), "BoxAffineProjection") for b in (given.low, given.high)]
+        infinite = [jnp.isinf(b) for b in bounds]  # times a root its derivative would be NaN
+        bounds = [jnp.where(away, b, jnp.where(away, 0, b) * roots) for away, b in zip(infinite, bounds)]
         values = jnp.ravel(jnp.asarray(thawed(given.values), point.dtype))
         if given.between is None:
             more, more_low, more_high = matrix[:0], values[:0], values[:0]

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ...norms import lengths, norm, quotient
+from ...norms import lengths, norm, power_of_two, quotient
 from .solved import SolveStatus
 from .thin_qr import PseudoInverse, ThinQR
 from .varying import alike
@@ -148,9 +148,10 @@ def kkt_solve(inverse: PseudoInverse, bend: Function | None, b: jax.Array, c: ja
 
 def _along(bend, inverse, whole):
     """$x$ in the null space with $P (I + H) x = P b$ by conjugate gradients."""
-    right = inverse.across(whole)
+    unit = power_of_two(norm(whole))
+    right = inverse.across(whole / unit)
     # What is left of a vector across the surface is rounding and has no direction.
-    target = 4 * jnp.finfo(right.dtype).eps * norm(whole)
+    target = 4 * jnp.finfo(right.dtype).eps * norm(whole / unit)
 
     def going(carry):
         _, left, _, bad, steps = carry
@@ -173,7 +174,7 @@ def _along(bend, inverse, whole):
 
     start = (jnp.zeros_like(right), right, right, jnp.asarray(False), jnp.asarray(0))
     x, left, _, bad, _ = lax.while_loop(going, advance, alike(start, right, bend(right), inverse))
-    return x, ~bad & (norm(left) <= target)
+    return unit * x, ~bad & (norm(left) <= target)
 
 
 def _merit(point, target, violation, penalty):
