@@ -42,8 +42,10 @@ def lengths(array: jax.Array, axis: int = -1) -> jax.Array:
 
 def quotient(a: jax.Array, b: jax.Array) -> jax.Array:
     """`a / b`, whose derivatives stay in the range of numbers as well: JAX's own divide by the square of `b`."""
-    scale = power_of_two(jnp.abs(b))
-    return a / (b / scale) / scale
+    # By products alone: compilers gather divisors in one product, which may leave the range.
+    size = jax.lax.stop_gradient(jnp.abs(b))
+    inverse = jnp.where((size > 0) & jnp.isfinite(size), _power_at(size, -_exponents(size)), 1)
+    return a / (b * inverse) * inverse
 
 
 def power_of_two(size: jax.Array) -> jax.Array:

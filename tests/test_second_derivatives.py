@@ -2,11 +2,12 @@
 
 import jax
 import jax.numpy as jnp
-import jaxsim as js
 import lineax as lx
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
+
+import jaxsim as js
 from jaxsim import constraints, linear, norms, optimize
 from jaxsim.integrate import matrix_phis, phis
 
@@ -114,11 +115,6 @@ def smooth(matrix, b):
     return linear.fixed_steps_cg(lambda v: matrix @ v, b, steps=2)
 
 
-def pressure(values):
-    space = js.Staggered(js.Grid((3, 4), 0.0, 1.0), js.NoSlip())
-    return values
-
-
 POSITIVE = lx.positive_semidefinite_tag
 CASES = {
     "affine": (affine, (A, B, W, Y)),
@@ -151,7 +147,10 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+FAST = "affine", "dependent rows", "prepared", "fixed steps", "norm", "lengths", "quotient", "harmonic mean", "phi"
+
+
+@pytest.mark.parametrize("name", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in CASES])
 def test_second_derivatives(name):
     function, inputs = CASES[name]
     flat, unravel = ravel_pytree(inputs)

@@ -12,6 +12,7 @@ from jax import lax
 from ...linear import CG
 from ...norms import lengths, norm, power_of_two, sizes_of_rows, units_of
 from ...optimize import Frozen, OnFailure, Solved, SolveStatus, frozen
+from ...optimize.solves.moving import moving
 from ...optimize.solves.varying import alike
 from . import _states
 from ._outcome import after, status_of, thawed
@@ -256,8 +257,7 @@ def _nearest_jvp(primals, tangents, *, rows, how):
     """Derivatives of the conditions $W (x - y) + A^T \\lambda = 0$ and $A x = b$."""
     (given,), (moved,) = primals, tangents
     found, multipliers, steps = _nearest(given, rows=rows, how=how)
-    arrays, rest = eqx.partition(given, eqx.is_inexact_array)
-    moved = jax.tree.map(lambda a, d: jnp.zeros_like(a) if d is None else d, arrays, moved)
+    arrays, moved, rest = moving(given, moved)
 
     def conditions(arrays):
         matrix, point, wanted, weights = eqx.combine(arrays, rest)

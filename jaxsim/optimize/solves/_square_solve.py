@@ -5,7 +5,6 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
@@ -14,6 +13,7 @@ from ._loops import scanned, until_done
 from .adjoint import AbstractAdjoint, Implicit, Truncated, Unrolled
 from .implicit_root import Square, root_change
 from .linear_choice import LU, AbstractLinearChoice, settled
+from .moving import moving
 from .solved import OnFailure, Solved, delivered, fine, refuse_raise_in_shard_map
 from .varying import alike
 
@@ -97,8 +97,7 @@ def _solve(problem, *, guess, plan, unravel):
 def _solve_jvp(primals, tangents, *, guess, plan, unravel):
     (problem,), (moved,) = primals, tangents
     unknowns, told, factors = _solve(problem, guess=guess, plan=plan, unravel=unravel)
-    arrays, rest = eqx.partition(problem, eqx.is_inexact_array)
-    moved = jax.tree.map(lambda a, d: jnp.zeros_like(a) if d is None else d, arrays, moved)
+    arrays, moved, rest = moving(problem, moved)
     prepared = factors
     if factors is None:
         prepared = _square(problem, unravel, plan.equation).prepared(plan.linear, unknowns)

@@ -16,6 +16,7 @@ from .adjoint import AbstractAdjoint, Implicit, Truncated, Unrolled
 from .affine import is_affine
 from .direct import Direct
 from .gauss_newton import GaussNewton
+from .moving import moving
 from .solved import OnFailure, Solved, SolveStatus, delivered, fine, refuse_raise_in_shard_map
 from .stationary import stationary_change, tall_solve
 from .thin_qr import PseudoInverse, ThinQR
@@ -146,8 +147,7 @@ def _solve(problem, *, guess, method, curvature, on_failure):
 def _solve_jvp(primals, tangents, *, guess, method, curvature, on_failure):
     (problem,), (moved,) = primals, tangents
     unknowns, told, inverse = _solve(problem, guess=guess, method=method, curvature=curvature, on_failure=on_failure)
-    arrays, rest = eqx.partition(problem, eqx.is_inexact_array)
-    moved = jax.tree.map(lambda a, d: jnp.zeros_like(a) if d is None else d, arrays, moved)
+    arrays, moved, rest = moving(problem, moved)
     rows = lambda arrays, unknowns: _functions(eqx.combine(arrays, rest))[0](unknowns)
     change = stationary_change(rows, arrays, moved, unknowns, inverse, fine(told[0], on_failure), curvature)
     return (unknowns, told, inverse), (change, *without_tangent((told, inverse)))

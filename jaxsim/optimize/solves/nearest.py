@@ -15,6 +15,7 @@ from ._closed import block_norms, closed, constant, flat_guess, real_shapes, wit
 from ._loops import until_done
 from .adjoint import AbstractAdjoint, Implicit, Truncated
 from .affine import is_affine
+from .moving import moving
 from .projected_newton import ProjectedNewton, curvature_of, kkt_solve, surface
 from .solved import OnFailure, Solved, delivered, fine, refuse_raise_in_shard_map
 from .stationary import tall_solve
@@ -137,8 +138,8 @@ def _nearest_jvp(primals, tangents, *, guess, method, affine, curvature, on_fail
     point, told, inverse = _nearest(problem, guess=guess, method=method, affine=affine, curvature=curvature,
                                     on_failure=on_failure)  # fmt: skip
     wanted = fine(told[0], on_failure)
-    arrays, rest = eqx.partition(problem, eqx.is_inexact_array)
-    moved = jax.tree.map(lambda a, d: jnp.where(wanted, jnp.zeros_like(a) if d is None else d, 0), arrays, moved)
+    arrays, moved, rest = moving(problem, moved)
+    moved = jax.tree.map(lambda d: jnp.where(wanted, d, 0), moved)
     multipliers = _multipliers(problem, point, inverse)
 
     def conditions(arrays):
