@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-import jaxsim as js
 from jaxsim import constraints, linear, norms, optimize
 from jaxsim.integrate import matrix_phis, phis
 
@@ -150,7 +149,7 @@ CASES = {
 FAST = "affine", "dependent rows", "prepared", "fixed steps", "norm", "lengths", "quotient", "harmonic mean", "phi"
 
 
-@pytest.mark.parametrize("name", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in CASES])
+@pytest.mark.parametrize("name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in CASES])
 def test_second_derivatives(name):
     function, inputs = CASES[name]
     flat, unravel = ravel_pytree(inputs)
