@@ -175,3 +175,13 @@ def test_second_derivatives(name):
     assert scale > 1e-3
     for found in both(flat):
         np.testing.assert_allclose(found, differences, rtol=0, atol=2e-7 * scale + 1e-8)
+
+
+@pytest.mark.parametrize("modes", [(jax.jacfwd, jax.jacfwd), (jax.grad, jax.jacfwd), (jax.jacfwd, jax.grad),
+                                   (jax.grad, jax.grad)])  # fmt: skip
+def test_one_step_has_no_second_derivative(modes):
+    solved = lambda a: optimize.root(lambda y, a: y**3 + y - a, jnp.array(1.5), a, adjoint=optimize.OneStep()).value
+    outer, inner = modes
+    assert abs(inner(solved)(2.3) - inner(lambda a: optimize.root(lambda y, a: y**3 + y - a, 1.5, a).value)(2.3)) < 1e-9
+    with pytest.raises(TypeError, match="Implicit"):
+        outer(inner(solved))(2.3)

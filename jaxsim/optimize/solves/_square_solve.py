@@ -14,6 +14,7 @@ from .adjoint import AbstractAdjoint, Implicit, Truncated, Unrolled
 from .implicit_root import Square, root_change
 from .linear_choice import LU, AbstractLinearChoice, settled
 from .moving import moving
+from .once import only_first
 from .solved import OnFailure, Solved, delivered, fine, refuse_raise_in_shard_map
 from .varying import alike
 
@@ -60,7 +61,7 @@ def solve_square(function: Callable[[Any, Any], Any], guess: Any, parameters: An
         unknowns, told, _ = _solve(problem, guess=flat, plan=plan, unravel=unravel)
     elif isinstance(adjoint, Truncated):
         unknowns, told, _ = lax.stop_gradient(_solve(problem, guess=flat, plan=plan, unravel=unravel))
-        square = _square(problem, unravel)
+        square = _square(only_first(problem, adjoint.steps, name), unravel)
         for _ in range(adjoint.steps):
             unknowns = method.undamped(square, unknowns, on_failure is OnFailure.RAISE)
     elif isinstance(adjoint, Unrolled):

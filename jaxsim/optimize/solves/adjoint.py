@@ -34,7 +34,7 @@ class Truncated(AbstractAdjoint):
 
     One step costs least. Its error is that of the solution times how slowly the method converges there: nothing for
     Newton's method at a root, and for Gauss-Newton steps what `Implicit(curvature=False)` leaves out. That is for first
-    derivatives: second ones need `Implicit`, or two steps of Newton's method.
+    derivatives: second ones raise a `TypeError` for one step, and need `Implicit`, or two steps of Newton's method.
 
     **Arguments:**
 

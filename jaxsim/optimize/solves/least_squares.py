@@ -17,6 +17,7 @@ from .affine import is_affine
 from .direct import Direct
 from .gauss_newton import GaussNewton
 from .moving import moving
+from .once import only_first
 from .solved import OnFailure, Solved, SolveStatus, delivered, fine, refuse_raise_in_shard_map
 from .stationary import stationary_change, tall_solve
 from .thin_qr import PseudoInverse, ThinQR
@@ -77,7 +78,7 @@ def least_squares(residual: Callable[[Any, Any], Any], guess: Any, parameters: A
         unknowns, told = _unrolled(problem, adjoint, flat, method)
     elif isinstance(adjoint, Truncated):
         unknowns, told, inverse = lax.stop_gradient(_solve(problem, **how))
-        unknowns = _truncated(problem, adjoint, unknowns, inverse)
+        unknowns = _truncated(only_first(problem, adjoint.steps, "least_squares"), adjoint, unknowns, inverse)
     elif isinstance(adjoint, Implicit):
         unknowns, told, _ = _solve(problem, **how)
     else:

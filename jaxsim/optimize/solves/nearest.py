@@ -16,6 +16,7 @@ from ._loops import until_done
 from .adjoint import AbstractAdjoint, Implicit, Truncated
 from .affine import is_affine
 from .moving import moving
+from .once import only_first
 from .projected_newton import ProjectedNewton, curvature_of, kkt_solve, surface
 from .solved import OnFailure, Solved, delivered, fine, refuse_raise_in_shard_map
 from .stationary import tall_solve
@@ -85,6 +86,7 @@ def nearest(point: Any, constraint: Callable[[Any, Any], Any], parameters: Any =
         found, told, _ = _nearest(problem, curvature=adjoint.curvature and not affine, **how)
     elif isinstance(adjoint, Truncated):
         found, told, _ = lax.stop_gradient(_nearest(problem, curvature=not affine, **how))
+        problem = only_first(problem, adjoint.steps, "nearest")
         for _ in range(adjoint.steps):
             found = _whole_step(problem, found, affine, on_failure)
     else:
