@@ -92,6 +92,7 @@ def sizes_of_rows(product: Callable[[jax.Array], jax.Array], like: jax.Array) ->
     """
     place = jnp.arange(like.size)
     draws = [jnp.cos((place * place * k + place).astype(like.dtype)).reshape(like.shape) for k in (3, 5, 7)]
+    draws = [jnp.where(jnp.isnan(like), jnp.nan, draw) for draw in draws]  # over devices they vary as `like` does
     return jax.lax.stop_gradient(lengths(jnp.stack([product(draw) for draw in draws]), 0))
 
 

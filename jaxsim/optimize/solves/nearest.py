@@ -76,9 +76,10 @@ def nearest(point: Any, constraint: Callable[[Any, Any], Any], parameters: Any =
 
     one = jnp.ones((), target.dtype)
     everything = parameters, scale, one, jnp.ones(count, target.dtype)
-    (flattened,), start = closed([flattened], (alike(lax.stop_gradient(scale), target) * start), everything)
-    unit, units = _units(flattened, everything, start, target * scale)
-    everything, start = (parameters, scale, unit, units), start / unit
+    (constrained,), start = closed([flattened], (alike(lax.stop_gradient(scale), target) * start), everything)
+    unit, units = _units(constrained, everything, start, target * scale)
+    everything = parameters, scale, unit, units
+    (flattened,), start = closed([flattened], start / unit, everything)  # units vary over devices as the start does
     problem = flattened, everything, target * scale / unit
     affine = is_affine(lambda z: flattened(z, everything), start)
     how = {"guess": start, "method": constant(method), "affine": affine, "on_failure": on_failure}
