@@ -38,8 +38,9 @@ from .wrapped import AbstractTransparentSolver, innermost
 class Kicks(eqx.Module):
     """What is drawn in every step.
 
-    - `scales`: for each array of a state the deviations of its modes, `None` where it has no noise. Where components
-        are coupled, `sources` holds for each component that is forced its deviations and the factor of its covariance.
+    - `scales`: for each array of a state the deviations of its modes, `None` where it has no noise.
+    - `sources`: where components are coupled, for each of them that is forced its deviations and the factor of the
+        covariance that it causes; `None` for the others, so that what a key means does not depend on them.
     - `projected`: whether the noise is projected on the equation's constraint.
     """
 
@@ -63,7 +64,10 @@ class Kicks(eqx.Module):
 
     def _coupled(self, term, y, key):
         total = None
-        for number, (deviation, factor) in enumerate(self.sources):
+        for number, source in enumerate(self.sources):
+            if source is None:
+                continue
+            deviation, factor = source
             white = _white(term, y, jax.random.fold_in(key, number), [True] * len(jax.tree.leaves(y)))
             draws = jax.tree.unflatten(jax.tree.structure(y), [deviation * w for w in white])
             part = factor.mv(draws)
@@ -101,9 +105,9 @@ def noisy(solver: dfx.AbstractSolver, noise: Any, key: Any, term: SemilinearTerm
     if key is None:
         raise ValueError("noise needs a `key`, such as jax.random.key(0).")
     inner, wrapper = innermost(solver), solver
-    while isinstance(wrapper, AbstractTransparentSolver):
+    while type(wrapper).__mro__.count(AbstractTransparentSolver):  # diffrax's `isinstance` looks through wrappers
         wrapper = wrapper.solver
-    if wrapper is not inner:
+    if wrapper is not inner and isinstance(inner, AbstractSemilinearSolver):
         raise ValueError(f"noise: {type(wrapper).__name__} takes several steps in one; give the solver inside.")
     if not isinstance(inner, AbstractSemilinearSolver):
         solver = Kicked(solver)
@@ -158,8 +162,8 @@ def kicks(noise: Any, term: SemilinearTerm, h, y: Any) -> Kicks:
         rows = [None] * int(np.prod(shape)) if d is None else jnp.broadcast_to(d, (*shape, *modes)).reshape(-1, *modes)
         flat += list(rows)
     factors = covariance_factors(symbol.matrices, h, [d is not None and _present(d) for d in flat])
-    sources = [(_rounded(d, precision), Blocks(f).rounded(dtype)) for d, f in zip(flat, factors) if f is not None]
-    return Kicks([], sources, projected) if sources else Kicks([None] * len(arrays), [], projected)
+    sources = [None if f is None else (_rounded(d, precision), Blocks(f).rounded(dtype)) for d, f in zip(flat, factors)]
+    return Kicks([], sources, projected) if any(sources) else Kicks([None] * len(arrays), [], projected)
 
 
 def covariance_factors(matrices, h, forced: list[bool]) -> list:
@@ -173,6 +177,11 @@ def covariance_factors(matrices, h, forced: list[bool]) -> list:
 
     **Returns:** a list of `m` arrays `(*modes, m, m)`.
     """
+    known = isinstance(matrices, np.ndarray) and not isinstance(h, jax.core.Tracer)
+    return (_covariance_factors if known else eqx.filter_jit(_covariance_factors))(matrices, h, tuple(forced))
+
+
+def _covariance_factors(matrices, h, forced: tuple[bool, ...]) -> list:
     m, xp = matrices.shape[-1], array_namespace(matrices)
     eye = np.eye(m)
     # vec(L S + S L*) = K vec(S) for rows one after the other
