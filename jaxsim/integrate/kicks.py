@@ -17,6 +17,7 @@ References: Jentzen and Kloeden, Proc. R. Soc. A 465 (2009) 649, eq. (3.3), whic
 Shardlow, An Introduction to Computational Stochastic PDEs (2014), section 10.7.
 """
 
+import math
 from typing import Any
 
 import diffrax as dfx
@@ -31,7 +32,7 @@ from ..spaces import Space
 from .phi import array_namespace, matrix_phis, phis
 from .semilinear import AbstractSemilinearSolver, scaled_by
 from .term import SemilinearTerm
-from .white_noise import AbstractWhiteNoise, BandNoise
+from .white_noise import AbstractWhiteNoise, BandNoise, on_host
 from .wrapped import AbstractTransparentSolver, innermost
 
 
@@ -50,7 +51,7 @@ class Kicks(eqx.Module):
 
     def on(self, term: SemilinearTerm, y: Any, key: jax.Array) -> SemilinearTerm:
         """The term of a step with the increment that its end takes."""
-        kick = self._coupled(term, y, key) if self.sources else self._separate(term, y, key)
+        kick = self._coupled(term, y, key) if any(s is not None for s in self.sources) else self._separate(term, y, key)
         if self.projected:
             rate = tangent_part(term.equation, term.bind(term.from_modes(kick)))
             kick = term.to_modes(term.unbind(rate))
@@ -121,49 +122,35 @@ def noisy(solver: dfx.AbstractSolver, noise: Any, key: Any, term: SemilinearTerm
 
 def kicks(noise: Any, term: SemilinearTerm, h, y: Any) -> Kicks:
     """The increments of noise over steps of size `h`, with their coefficients in double precision where they can be."""
-    spaces = jax.tree.leaves(term.space, is_leaf=_is_space)
     per_field = _per_field(noise, term.space)
-    for space in spaces:
-        lacking = [part for part in jax.tree.leaves(space.parts(), is_leaf=_is_space) if part.modes() is None]
-        if lacking:
+    arrays, parts = jax.tree.leaves(y), _part_spaces(term)
+    for part in parts:
+        if part.modes() is None:
             raise ValueError(
-                f"noise: this {type(space).__name__} (its order, its sides or its mesh) has no modes, whose amplitudes "
+                f"noise: this {type(part).__name__} (its order, its sides or its mesh) has no modes, whose amplitudes "
                 "noise is made of: take Fourier, or FiniteDifference up to order 6 without a mesh."
             )
-    shares = _shares(term, y)
-    deviations, precision = [], jnp.finfo(jnp.result_type(*jax.tree.leaves(y))).dtype
-    arrays, first = jax.tree.leaves(y), 0
-    for space, one in zip(spaces, per_field, strict=True):
-        parts = jax.tree.leaves(space.parts(), is_leaf=_is_space)
-        several = not isinstance(space.parts(), Space)
-        if several and isinstance(one, BandNoise):
-            raise ValueError(
-                f"BandNoise: on {type(space).__name__} the projection takes away a part of the rate that depends on the "
-                "walls; give the deviations, js.integrate.WhiteNoise(...)."
-            )
-        for index, part in enumerate(parts):
-            leaf = arrays[len(deviations)]
-            shape = leaf.shape[: leaf.ndim - part.dimension]
-            own = shares[first : first + int(np.prod(shape))]
-            first += len(own)
-            deviations.append(None if one is None else _deviations(one, part, shape, own, index if several else None))
-    symbol = term.symbol(y)
-    projected = shares[0] is not None
+    shapes = [array.shape[: array.ndim - part.dimension] for array, part in zip(arrays, parts, strict=True)]
+    shares = _shares(term, y, [math.prod(shape) for shape in shapes])
+    deviations = [
+        None if one is None else _deviations(one, part, shape, share, index)
+        for (one, index), part, shape, share in zip(per_field, parts, shapes, shares, strict=True)
+    ]
+    symbol, projected, dtype = term.symbol(y), shares[0] is not None, jnp.result_type(*arrays)
+    precision = jnp.finfo(dtype).dtype
     if isinstance(symbol, Diagonal):
         growth = jax.tree.leaves(symbol.entries)
         scales = [None if d is None else _rounded(d * _diagonal(z, h), precision) for d, z in zip(deviations, growth)]
         return Kicks(scales, [], projected)
     assert isinstance(symbol, Blocks)
-    dtype = jnp.result_type(*jax.tree.leaves(y))
-    flat = []
-    for array, part, d in zip(arrays, _part_spaces(term), deviations, strict=True):
-        shape = array.shape[: array.ndim - part.dimension]
-        modes = symbol.matrices.shape[:-2]
-        rows = [None] * int(np.prod(shape)) if d is None else jnp.broadcast_to(d, (*shape, *modes)).reshape(-1, *modes)
-        flat += list(rows)
-    factors = covariance_factors(symbol.matrices, h, [d is not None and _present(d) for d in flat])
-    sources = [None if f is None else (_rounded(d, precision), Blocks(f).rounded(dtype)) for d, f in zip(flat, factors)]
-    return Kicks([], sources, projected) if any(sources) else Kicks([None] * len(arrays), [], projected)
+    modes, rows = symbol.matrices.shape[:-2], []
+    for d, shape in zip(deviations, shapes, strict=True):
+        every = None if d is None else array_namespace(d).broadcast_to(d, (*shape, *modes)).reshape(-1, *modes)
+        rows += [None] * math.prod(shape) if every is None else list(every)
+    forced = [d is not None and (isinstance(d, jax.Array) or bool(np.any(d != 0))) for d in rows]
+    factors = covariance_factors(symbol.matrices, h, forced)
+    sources = [None if f is None else (_rounded(d, precision), Blocks(f).rounded(dtype)) for d, f in zip(rows, factors)]
+    return Kicks([None] * len(arrays), sources, projected)
 
 
 def covariance_factors(matrices, h, forced: list[bool]) -> list:
@@ -218,32 +205,39 @@ def _diagonal(symbol, h):
     return np.sqrt(float(h) * value) if isinstance(value, np.ndarray) else jnp.sqrt(h * value)
 
 
-def _deviations(noise: AbstractWhiteNoise, part: Space, shape: tuple[int, ...], shares: list, index: int | None):
-    """The deviations of the modes of one array, `(*components or 1, *modes)`."""
+def _deviations(noise: AbstractWhiteNoise, part: Space, shape: tuple[int, ...], shares: list | None, index: int | None):
+    """The deviations of the modes of one array, `(*components or 1, *modes)`; of component `index` of a field of several."""
+    if index is not None and isinstance(noise, BandNoise):
+        raise ValueError(
+            "BandNoise: where each component has a space of its own, projection takes away a part of the rate that "
+            "depends on the walls; give the deviations, js.integrate.WhiteNoise(...)."
+        )
     squares = _squared_wave_numbers(part)
     numbers = np.sqrt(squares)
-    factors = jnp.asarray(noise.components)
-    if index is not None:  # one array per component of the field
-        factors = jnp.broadcast_to(factors, (len(factors) if factors.ndim else index + 1,))[index]
-    elif factors.ndim > len(shape) or np.broadcast_shapes(factors.shape, shape) != shape:
+    factors = on_host(noise.components)
+    if index is not None and factors.ndim:
+        factors = factors[index]
+    if not _fits(factors.shape, shape):
         raise ValueError(f"noise: `components` has shape {factors.shape}, the field has components {shape}.")
-    factors = jnp.broadcast_to(factors, shape)
-    each = [1.0 if share is None else share for share in shares]
-    count = part.modes().multiplicity() * sum(f**2 * s for f, s in zip(jnp.ravel(factors), each, strict=True))
-    found = jnp.asarray(noise.deviations(numbers, jnp.broadcast_to(count, numbers.shape)))
-    try:
-        fits = np.broadcast_shapes(found.shape, (*shape, *numbers.shape)) == (*shape, *numbers.shape)
-    except ValueError:
-        fits = False
-    if not fits:
+    factors = array_namespace(factors).broadcast_to(factors, shape)
+    each = [1.0] * math.prod(shape) if shares is None else [on_host(share) for share in shares]
+    count = part.modes().multiplicity() * sum(f**2 * s for f, s in zip(factors.ravel(), each, strict=True))
+    found = on_host(noise.deviations(numbers, array_namespace(count).broadcast_to(count, numbers.shape)))
+    if not _fits(found.shape, (*shape, *numbers.shape)):
         raise ValueError(f"noise: deviations of shape {found.shape} for components {shape} of modes {numbers.shape}.")
     if jnp.iscomplexobj(found):
         raise TypeError("noise: deviations are real numbers.")
     if not noise.mean:
-        found = jnp.where(squares > 0, found, 0)
-    if not isinstance(found, jax.core.Tracer) and not np.all(np.isfinite(found)):
+        found = array_namespace(found).where(squares > 0, found, 0.0)
+    if isinstance(found, np.ndarray) and not np.all(np.isfinite(found)):
         raise ValueError("noise: a deviation is not finite.")
-    return factors.reshape(*shape, *(1,) * len(numbers.shape)) * found
+    return factors.reshape(*shape, *(1,) * numbers.ndim) * found
+
+
+def _fits(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:
+    """Whether an array broadcasts to a shape."""
+    pairs = zip(reversed(shape), reversed(whole))
+    return len(shape) <= len(whole) and all(a in (1, b) for a, b in pairs)
 
 
 def _squared_wave_numbers(part: Space) -> np.ndarray:
@@ -265,8 +259,8 @@ class _Tangent(Equation):
         return self.equation.tangent(u)
 
 
-def _shares(term: SemilinearTerm, y) -> list:
-    """What the projection of noise leaves of each component's modes, in the mean; `None` where there is none."""
+def _shares(term: SemilinearTerm, y, counts: list[int]) -> list:
+    """For each array what the projection of noise leaves of its components' modes; `None` where there is none."""
     found: list[bool] = []
 
     def look(y):
@@ -274,35 +268,39 @@ def _shares(term: SemilinearTerm, y) -> list:
         return y
 
     jax.eval_shape(look, y)
-    count = sum(int(np.prod(a.shape[: a.ndim - s.dimension])) for a, s in zip(jax.tree.leaves(y), _part_spaces(term)))
     if not found[0]:
-        return [None] * count
+        return [None] * len(counts)
     symbol = SemilinearTerm(_Tangent(term.equation), term.space).symbol(y)
-    if isinstance(symbol, Blocks):
-        return [symbol.matrices[..., i, i].real for i in range(count)]
-    return [1.0] * count
+    whole = [symbol.matrices[..., i, i].real if isinstance(symbol, Blocks) else 1.0 for i in range(sum(counts))]
+    return [[whole.pop(0) for _ in range(count)] for count in counts]
 
 
 def _per_field(noise, spaces) -> list:
-    """The noise of each field, `None` for none."""
+    """For each array the noise of its field, `None` for none, and which component it is where it is one of several."""
     leaves, structure = jax.tree.flatten(spaces, is_leaf=_is_space)
-    if isinstance(noise, AbstractWhiteNoise):
-        if len(leaves) > 1:
-            raise ValueError(
-                "noise: the state has several fields; give a pytree like it, with None for fields without noise."
+    given = [noise]
+    if not isinstance(noise, AbstractWhiteNoise):
+        is_noise = lambda node: node is None or isinstance(node, AbstractWhiteNoise)
+        given, shape = jax.tree.flatten(noise, is_leaf=is_noise)
+        if not all(map(is_noise, given)):
+            raise TypeError(
+                "noise: expected js.integrate.WhiteNoise(...) or BandNoise(...), or one per field of the state; got "
+                f"{type(noise).__name__}."
             )
-        return [noise]
-    is_noise = lambda node: node is None or isinstance(node, AbstractWhiteNoise)
-    given, shape = jax.tree.flatten(noise, is_leaf=is_noise)
-    if not all(map(is_noise, given)):
-        raise TypeError(
-            "noise: expected js.integrate.WhiteNoise(...) or BandNoise(...), or one per field of the state; got "
-            f"{type(noise).__name__}."
+        same = len(given) == len(leaves) and jax.tree.unflatten(shape, range(len(leaves))) == jax.tree.unflatten(
+            structure, range(len(leaves))
         )
-    marks = jax.tree.structure(jax.tree.unflatten(structure, [0] * len(leaves)))
-    if jax.tree.structure(jax.tree.unflatten(shape, [0] * len(given))) != marks:
-        raise ValueError("noise: needs the structure of the state, one noise or None for each field.")
-    return given
+        if not same:
+            raise ValueError("noise: needs the structure of the state, one noise or None for each field.")
+    elif len(leaves) > 1:
+        raise ValueError("noise: the state has several fields; give a pytree like it, with None for those without noise.")
+    found = []
+    for space, one in zip(leaves, given, strict=True):
+        parts = space.parts()
+        several = not isinstance(parts, Space)
+        count = len(jax.tree.leaves(parts, is_leaf=_is_space))
+        found += [(one, index if several else None) for index in range(count)]
+    return found
 
 
 def _white(term: SemilinearTerm, y, key, wanted: list[bool]) -> list:
@@ -317,10 +315,6 @@ def _white(term: SemilinearTerm, y, key, wanted: list[bool]) -> list:
 def _part_spaces(term: SemilinearTerm) -> list:
     parts = jax.tree.map(lambda s: s.parts(), term.space, is_leaf=_is_space)
     return jax.tree.leaves(parts, is_leaf=_is_space)
-
-
-def _present(deviation) -> bool:
-    return isinstance(deviation, jax.core.Tracer) or bool(np.any(np.asarray(deviation) != 0))
 
 
 def _rounded(a, precision):

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .phi import array_namespace
+
 
 class AbstractWhiteNoise(eqx.Module):
     """Forcing of a field that is white in time and homogeneous in space, $du = (\\dots)\\,dt + dW$.
@@ -45,8 +47,8 @@ class WhiteNoise(AbstractWhiteNoise):
 
     **Arguments:**
 
-    - `deviation`: $\\sigma$, a function of the wave number $|k|$ (an array of those of all modes; the root of minus the
-        eigenvalues of the Laplacian), or an array that broadcasts against `(*components, *modes)`. The constant
+    - `deviation`: $\\sigma$, a function of the wave number $|k|$ (a NumPy array of those of all modes; the root of minus
+        the eigenvalues of the Laplacian), or an array that broadcasts against `(*components, *modes)`. The constant
         $s / \\sqrt V$ for a box of volume $V$ is noise that is white in space too,
         $\\mathrm E\\, dW(x)\\, dW(y) = s^2 \\delta(x - y)\\, dt$ up to the resolution.
     - `components`: a factor for every component of the field; one for all when left out.
@@ -65,9 +67,8 @@ class WhiteNoise(AbstractWhiteNoise):
 
     def deviations(self, wave_number, count):
         if not callable(self.deviation):
-            return jnp.asarray(self.deviation)
-        usual = wave_number if self.mean else np.where(wave_number > 0, wave_number, 1.0)
-        return self.deviation(jnp.asarray(usual))
+            return self.deviation
+        return self.deviation(wave_number if self.mean else np.where(wave_number > 0, wave_number, 1.0))
 
 
 class BandNoise(AbstractWhiteNoise):
@@ -110,9 +111,16 @@ class BandNoise(AbstractWhiteNoise):
         if not np.any(inside):
             raise ValueError(f"BandNoise: no mode of this space has a wave number between {self.low} and {self.high}.")
         kept = np.where(inside, wave_number, 1.0)
-        weights = jnp.ones(()) if self.weight is None else self.weight(jnp.asarray(kept))
-        waves = jnp.sum(jnp.where(inside, count, 0))
-        share = 1 / (waves * weights)
-        rate = jnp.asarray(self.rate, jnp.result_type(float))
+        weights, count, rate = on_host(1.0 if self.weight is None else self.weight(kept)), on_host(count), on_host(self.rate)
+        xp = array_namespace(weights, count, rate)
+        waves = xp.sum(xp.where(inside, count, 0))
         positive = rate > 0  # the derivative of a root at zero is not finite
-        return jnp.where(inside, jnp.sqrt(2 * share), 0) * jnp.where(positive, jnp.sqrt(jnp.where(positive, rate, 1)), 0)
+        root = xp.where(positive, xp.sqrt(xp.where(positive, rate, 1.0)), 0.0)
+        return xp.where(inside, xp.sqrt(2 / (waves * weights)), 0.0) * root
+
+
+def on_host(numbers) -> Any:
+    """In NumPy double precision, unless some are traced."""
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(numbers)):
+        return jnp.asarray(numbers)
+    return np.asarray(numbers, np.result_type(np.asarray(numbers), float))
