@@ -130,7 +130,7 @@ def tangent_part(equation: Equation, rate: State) -> State | None:
 
 
 def speeds_of_signals(equation: Equation, t, u: State) -> list[Any]:
-    """What `equation.signal_speeds(t, u)` gives: a list of one field with a component per axis, or of one entry per axis.
+    """What `equation.signal_speeds(t, u)` gives: a list of one field, or of one entry per axis.
 
     **Raises:** `TypeError` for an equation that does not say, or says something else.
     """

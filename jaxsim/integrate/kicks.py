@@ -7,14 +7,16 @@ $$u(t + h) = e^{hL} u(t) + \\int_0^h e^{(h - s)L} N\\,ds + \\int_0^h e^{(h - s)L
 The last integral does not depend on the solution. It is normal with mean zero and, where $L$ has the eigenvalue
 $\\lambda$, the variance
 
-$$\\sigma^2 \\int_0^h e^{2 s \\operatorname{Re}\\lambda}\\,ds = \\sigma^2\\, h\\, \\varphi_1(2 h \\operatorname{Re}\\lambda).$$
+$$\\sigma^2 \\int_0^h e^{2 s \\operatorname{Re}\\lambda}\\,ds
+= \\sigma^2\\, h\\, \\varphi_1(2 h \\operatorname{Re}\\lambda).$$
 
 It can be drawn exactly, and then a linear equation has the right law at every step size. Where $L$ couples components
-the covariance $\\int_0^h e^{sL} S e^{sL^*} ds$ is $h \\varphi_1(hK)$ applied to $S$, with $K$ the Kronecker sum of $L$ and
-its conjugate, and a Cholesky factor of it makes the increment.
+the covariance $\\int_0^h e^{sL} S e^{sL^*} ds$ is $h \\varphi_1(hK)$ applied to $S$, with $K$ the Kronecker sum of $L$
+and its conjugate, and a Cholesky factor of it makes the increment. The rest of the equation is solved between the
+increments, which is of first order in the step, in law.
 
-References: Jentzen and Kloeden, Proc. R. Soc. A 465 (2009) 649, eq. (3.3), which draws the same integral; Lord, Powell and
-Shardlow, An Introduction to Computational Stochastic PDEs (2014), section 10.7.
+References: Jentzen and Kloeden, Proc. R. Soc. A 465 (2009) 649, which draw the same integral; Lord, Powell and Shardlow,
+An Introduction to Computational Stochastic PDEs (2014), chapter 10.
 """
 
 import math
@@ -172,16 +174,19 @@ def _covariance_factors(matrices, h, forced: tuple[bool, ...]) -> list:
     m, xp = matrices.shape[-1], array_namespace(matrices)
     eye = np.eye(m)
     # vec(L S + S L*) = K vec(S) for rows one after the other
-    sums = matrices[..., :, None, :, None] * eye[:, None, :] + eye[:, None, :, None] * xp.conj(matrices)[..., None, :, None, :]
-    sums = sums.reshape(*matrices.shape[:-2], m * m, m * m)
+    left, right = matrices[..., :, None, :, None], xp.conj(matrices)[..., None, :, None, :]
+    sums = (left * eye[:, None, :] + eye[:, None, :, None] * right).reshape(*matrices.shape[:-2], m * m, m * m)
     integral = matrix_phis(1, scaled_by(1.0, h, sums))[1]
-    found = [integral[..., :, c * m + c].reshape(*matrices.shape[:-2], m, m) if f else None for c, f in enumerate(forced)]
     size = float(h) if not isinstance(h, jax.core.Tracer) else h
-    return [None if c is None else _cholesky(size * c) for c in found]
+
+    def factor(c):
+        return _cholesky(size * integral[..., :, c * m + c].reshape(matrices.shape))
+
+    return [factor(c) if present else None for c, present in enumerate(forced)]
 
 
 def _cholesky(covariance):
-    """The Cholesky factor of small matrices that may be singular: a direction without variance has a column of zeros."""
+    """The Cholesky factor of small matrices, with a column of zeros for each direction without variance."""
     m, xp = covariance.shape[-1], array_namespace(covariance)
     dtype = covariance.dtype
     tiny = 100 * float(np.finfo(dtype).eps)
@@ -206,7 +211,7 @@ def _diagonal(symbol, h):
 
 
 def _deviations(noise: AbstractWhiteNoise, part: Space, shape: tuple[int, ...], shares: list | None, index: int | None):
-    """The deviations of the modes of one array, `(*components or 1, *modes)`; of component `index` of a field of several."""
+    """The deviations of the modes of one array, which broadcast; `index` says which component of its field it is."""
     if index is not None and isinstance(noise, BandNoise):
         raise ValueError(
             "BandNoise: where each component has a space of its own, projection takes away a part of the rate that "
@@ -293,7 +298,7 @@ def _per_field(noise, spaces) -> list:
         if not same:
             raise ValueError("noise: needs the structure of the state, one noise or None for each field.")
     elif len(leaves) > 1:
-        raise ValueError("noise: the state has several fields; give a pytree like it, with None for those without noise.")
+        raise ValueError("noise: the state has several fields; give a pytree like it, with None for those without.")
     found = []
     for space, one in zip(leaves, given, strict=True):
         parts = space.parts()

@@ -161,8 +161,8 @@ def _checked(result: March, dt, bound):
         limit = "" if isinstance(dt, jax.core.Tracer) else f" <= {0.995 * float(dt) * float(bound) / number:.3g}"
         raise Diverged(
             f"the Courant number {number:.4g} exceeds the bound {float(bound):.4g} at "
-            f"t = {np.min(np.asarray(result.time)[too_long]):.6g}; take dt{limit}, or js.solve(..., courant=...), whose "
-            "steps adapt."
+            f"t = {np.min(np.asarray(result.time)[too_long]):.6g}; take dt{limit}, or js.solve(..., courant=...), "
+            "whose steps adapt."
         )
     if not np.all(result.succeeded):
         when = f"at t = {np.min(result.time):.6g}, after {np.min(result.steps)} steps"

@@ -18,8 +18,8 @@ class AbstractWhiteNoise(eqx.Module):
     $$W(t, x) = \\sum_j \\sigma_j\\, \\beta_j(t)\\, e_j(x)$$
 
     The $e_j$ are the modes of the space, eigenfunctions of its Laplacian whose root mean square over the box is one
-    ($\\sqrt2 \\cos kx$ and $\\sqrt2 \\sin kx$ on a periodic line), and the $\\beta_j$ independent Brownian motions. With
-    Fourier amplitudes, $\\mathrm E |d\\hat W_k|^2 = \\sigma_k^2\\,dt$. So $\\sigma$ has the unit of the field over
+    ($\\sqrt2 \\cos kx$ and $\\sqrt2 \\sin kx$ on a periodic line), and the $\\beta_j$ independent Brownian motions.
+    With Fourier amplitudes, $\\mathrm E |d\\hat W_k|^2 = \\sigma_k^2\\,dt$. So $\\sigma$ has the unit of the field over
     $\\sqrt{\\text{time}}$, and noise puts $\\frac12 \\sum_j \\sigma_j^2$ per time into half of the mean square.
 
     A subclass gives `deviations`.
@@ -47,8 +47,8 @@ class WhiteNoise(AbstractWhiteNoise):
 
     **Arguments:**
 
-    - `deviation`: $\\sigma$, a function of the wave number $|k|$ (a NumPy array of those of all modes; the root of minus
-        the eigenvalues of the Laplacian), or an array that broadcasts against `(*components, *modes)`. The constant
+    - `deviation`: $\\sigma$, a function of the wave number $|k|$ (a NumPy array of those of all modes; the root of
+        minus the eigenvalues of the Laplacian), or an array that broadcasts against `(*components, *modes)`. The constant
         $s / \\sqrt V$ for a box of volume $V$ is noise that is white in space too,
         $\\mathrm E\\, dW(x)\\, dW(y) = s^2 \\delta(x - y)\\, dt$ up to the resolution.
     - `components`: a factor for every component of the field; one for all when left out.
@@ -111,7 +111,7 @@ class BandNoise(AbstractWhiteNoise):
         if not np.any(inside):
             raise ValueError(f"BandNoise: no mode of this space has a wave number between {self.low} and {self.high}.")
         kept = np.where(inside, wave_number, 1.0)
-        weights, count, rate = on_host(1.0 if self.weight is None else self.weight(kept)), on_host(count), on_host(self.rate)
+        weights, count, rate = map(on_host, (1.0 if self.weight is None else self.weight(kept), count, self.rate))
         xp = array_namespace(weights, count, rate)
         waves = xp.sum(xp.where(inside, count, 0))
         positive = rate > 0  # the derivative of a root at zero is not finite

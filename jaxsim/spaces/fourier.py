@@ -379,7 +379,7 @@ class FourierModes(Modes):
         draws = draws.astype(complex_dtype(dtype))
         if not space.real:
             return draws
-        # Where the last wave number is zero modes come with their conjugates: the mean of two draws has half the variance.
+        # Where the last wave number is zero modes come with their conjugates: the mean of two has half the variance.
         first = np.arange(space.spectral_shape[-1]) == 0
         draws = draws * jnp.asarray(np.where(first, np.sqrt(2), 1.0), real_dtype(dtype))
         return jnp.where(first, jnp.real(draws), draws) if space.dimension == 1 else space.settled(draws)
