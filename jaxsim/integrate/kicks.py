@@ -15,8 +15,8 @@ the covariance $\\int_0^h e^{sL} S e^{sL^*} ds$ is $h \\varphi_1(hK)$ applied to
 and its conjugate, and a Cholesky factor of it makes the increment. The rest of the equation is solved between the
 increments, which is of first order in the step, in law.
 
-References: Jentzen and Kloeden, Proc. R. Soc. A 465 (2009) 649, which draw the same integral; Lord, Powell and Shardlow,
-An Introduction to Computational Stochastic PDEs (2014), chapter 10.
+References: Jentzen and Kloeden, Proc. R. Soc. A 465 (2009) 649, which draw the same integral; Lord, Powell and
+Shardlow, An Introduction to Computational Stochastic PDEs (2014), chapter 10.
 """
 
 import math

@@ -48,8 +48,8 @@ class WhiteNoise(AbstractWhiteNoise):
     **Arguments:**
 
     - `deviation`: $\\sigma$, a function of the wave number $|k|$ (a NumPy array of those of all modes; the root of
-        minus the eigenvalues of the Laplacian), or an array that broadcasts against `(*components, *modes)`. The constant
-        $s / \\sqrt V$ for a box of volume $V$ is noise that is white in space too,
+        minus the eigenvalues of the Laplacian), or an array that broadcasts against `(*components, *modes)`. The
+        constant $s / \\sqrt V$ for a box of volume $V$ is noise that is white in space too,
         $\\mathrm E\\, dW(x)\\, dW(y) = s^2 \\delta(x - y)\\, dt$ up to the resolution.
     - `components`: a factor for every component of the field; one for all when left out.
     - `mean`: whether there is noise in the mean over the box, the mode $k = 0$.
