@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from jaxsim.norms import norm, power_of_two, root_mean_square
 
 

@@ -37,7 +37,8 @@ class TransportRate(eqx.Module):
 
     def __call__(self, t, y) -> jax.Array:
         precision = jnp.finfo(jnp.result_type(*jax.tree.leaves(y))).dtype
-        time, equation, u = self.term.fields(t, lax.stop_gradient(y))
+        term = jax.tree.map(lambda a: lax.stop_gradient(a) if eqx.is_inexact_array(a) else a, self.term)
+        time, equation, u = term.fields(t, lax.stop_gradient(y))
         speeds = speeds_of_signals(equation, time, u)
         space = next((c.space for c in speeds if is_field(c)), jax.tree.leaves(u, is_leaf=is_field)[0].space)
         widths = space.widths()

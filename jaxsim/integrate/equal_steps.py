@@ -24,7 +24,7 @@ class EqualSteps(dfx.AbstractStepSizeController):
     def after(self, count: int) -> float:
         """The time after so many steps."""
         marks = np.unique(np.asarray(self.marks, float))
-        counts = np.asarray(step_count(np.diff(marks), float(self.dt)))
+        counts = step_count(np.diff(marks), float(self.dt), np)
         index = np.searchsorted(np.cumsum(counts), count)
         if index == len(counts):
             return float(marks[-1])
@@ -54,10 +54,13 @@ class EqualSteps(dfx.AbstractStepSizeController):
         return begin, end, step_count(end - begin, self.dt)
 
 
-def step_count(length, dt):
-    """How many equal steps of at most `dt`, up to rounding, fill an interval; very many where `dt` is not positive."""
-    ratio = jnp.where(dt > 0, length / dt, jnp.inf) * (1 - 1e-6)
-    return jnp.clip(jnp.ceil(ratio), 1, 1e9).astype(jnp.int32)
+def step_count(length, dt, xp=jnp):
+    """How many equal steps of at most `dt`, up to rounding, fill an interval; very many where `dt` is not positive.
+
+    `xp` is NumPy for numbers that are known.
+    """
+    ratio = xp.where(dt > 0, length / xp.where(dt > 0, dt, 1), xp.inf) * (1 - 1e-6)
+    return xp.clip(xp.ceil(ratio), 1, 1e9).astype(xp.int32)
 
 
 def _end(begin, end, done, count):

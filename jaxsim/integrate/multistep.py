@@ -87,7 +87,7 @@ class AbstractMultistep(AbstractSemilinearSolver):
 
     def init(self, terms: SemilinearTerm, t0, t1, y0, args) -> History:
         term, t0, t1 = unwrapped(terms, t0, t1)
-        return self._beginning(term, t0, t1, term.to_modes(y0))
+        return self._beginning(term, t0, t1, term.to_modes(self.checked(term, y0)))
 
     def step(self, terms: SemilinearTerm, t0, t1, y0, args, solver_state, made_jump):
         term, t0, t1 = unwrapped(terms, t0, t1)
@@ -173,6 +173,8 @@ class AbstractExponentialAdams(AbstractMultistep):
     Phys. 176, section 2.1 (equal steps).
     """
 
+    caution: eqx.AbstractClassVar[float]  # how many times the error estimate counts, see tests/test_tolerances.py
+
     def order(self, terms):
         return self.starts + 1
 
@@ -192,7 +194,7 @@ class AbstractExponentialAdams(AbstractMultistep):
         return AdamsWeights(
             exponential=phi[0].rounded(dtype),
             b=tuple(integral(cardinal) for cardinal in cardinals),
-            error=integral(_monic(nodes[:-1])),
+            error=integral([self.caution * c for c in _monic(nodes[:-1])]),
             difference=tuple(jnp.asarray(d, jnp.finfo(dtype).dtype) for d in differences),
         )
 
@@ -221,6 +223,7 @@ class ETDAB2(AbstractExponentialAdams):
 
     starter: ClassVar[type[AbstractSemilinearSolver]] = ETDRK2
     starts: ClassVar[int] = 1
+    caution: ClassVar[float] = 6.0
     weights: Any = None
 
 
@@ -229,6 +232,7 @@ class ETDAB3(AbstractExponentialAdams):
 
     starter: ClassVar[type[AbstractSemilinearSolver]] = ETDRK3
     starts: ClassVar[int] = 2
+    caution: ClassVar[float] = 4.0
     weights: Any = None
 
 
@@ -237,6 +241,7 @@ class ETDAB4(AbstractExponentialAdams):
 
     starter: ClassVar[type[AbstractSemilinearSolver]] = Krogstad4
     starts: ClassVar[int] = 3
+    caution: ClassVar[float] = 2.0
     weights: Any = None
 
 

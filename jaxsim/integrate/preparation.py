@@ -15,6 +15,7 @@ from .exponential import Krogstad4
 from .semilinear import AbstractSemilinearSolver
 from .term import SemilinearTerm
 
+GROWTH = 1e30  # no run means to grow by that; an unstable one does so before it overflows
 ADVICE = "Take smaller steps (or an adaptive js.solve), more modes, or check the equation's parameters and data."
 
 
@@ -30,7 +31,7 @@ def fixed_steps(equation: Equation, u0: Any, dt, t0, solver: dfx.AbstractSolver 
     solver = default_solver(term, y0) if solver is None else solver
     check_solver(solver, equation, y0)
     if isinstance(solver, AbstractSemilinearSolver):
-        solver = solver.prepare(term, dt, y0)
+        solver, y0 = solver.prepare(term, dt, y0), term.checked(y0)
     else:
         solver = unrolled(solver)
     return term, *constrained(solver, term, t0, y0)
@@ -43,16 +44,28 @@ def bare(equation: Equation, u0: Any) -> tuple[SemilinearTerm, Any]:
 
 
 def default_solver(term: SemilinearTerm, y0) -> dfx.AbstractSolver:
-    """The solver that suits an equation on a space: exponential where the linear part is diagonal, else explicit.
+    """`Krogstad4` where the linear part is diagonal, `diffrax.Tsit5` where there is none or the state has no axes.
 
     Without axes there are no short waves to make the linear part stiff.
+
+    **Raises:** `ValueError` for a linear part without a diagonal form. Explicit steps of the same size may be unstable
+    there, so that kind of method is the user's to choose.
     """
     if not any(space.dimension for space in jax.tree.leaves(term.space, is_leaf=_is_space)):
         return dfx.Tsit5()
     try:
-        return Krogstad4() if term.diagonal and term.symbol(y0) is not None else dfx.Tsit5()
-    except NoDiagonalForm:
+        if term.diagonal:
+            return Krogstad4() if term.symbol(y0) is not None else dfx.Tsit5()
+        reason = "the space (its order, its walls or its mesh) has none"
+    except NoDiagonalForm as error:
+        reason = str(error)
+    if not term.has_linear(y0):
         return dfx.Tsit5()
+    raise ValueError(
+        f"the linear part of {type(term.equation).__name__} has no diagonal form, which the default solver needs: "
+        f"{reason}. Choose a `solver`: explicit steps, diffrax.Tsit5(), are stable where dt is below about "
+        "dx^2 / (2 * axes * diffusivity), implicit ones, diffrax.Kvaerno5(), for any dt."
+    )
 
 
 def progress_meter(progress: bool) -> dfx.AbstractProgressMeter:
@@ -70,6 +83,18 @@ def real_precision(y):
 def all_finite(y) -> jax.Array:
     """Whether every number of a pytree is finite, a boolean."""
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(a)) for a in jax.tree.leaves(y)]))
+
+
+def largest(y) -> jax.Array:
+    """The largest absolute value of a pytree."""
+    return jnp.max(jnp.stack([jnp.max(jnp.abs(a)) for a in jax.tree.leaves(y)]))
+
+
+def bounded(y, scale) -> jax.Array:
+    """Whether every number of a pytree is finite, and none is beyond any growth from `scale`, zero for unknown."""
+    size = largest(y)
+    limit = jnp.where(scale > 0, scale, jnp.inf) * jnp.asarray(GROWTH, size.dtype)
+    return jnp.isfinite(size) & (size <= limit)
 
 
 def check_state(equation, u0):

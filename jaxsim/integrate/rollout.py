@@ -14,7 +14,8 @@ from .checkpoint import checkpointed_scan
 from .courant import TransportRate
 from .kicks import noisy
 from .origin import since
-from .preparation import ADVICE, Diverged, all_finite, fixed_steps, progress_meter, spaces_of
+from .preparation import ADVICE, Diverged, bounded, fixed_steps, largest, progress_meter, spaces_of
+from .stability import check_stable
 
 
 class March(eqx.Module):
@@ -22,7 +23,8 @@ class March(eqx.Module):
 
     - `value`: the final field, or the trajectory with a leading time axis; from the first non-finite state on, the
         last finite one is held.
-    - `succeeded`: whether every state was finite, and every step within its Courant number; a boolean.
+    - `succeeded`: whether every state was finite and none 30 orders of magnitude larger than the first, and every step
+        within its Courant number; a boolean.
     - `steps`: number of steps until the end, the first non-finite state or the first step that would be too long.
     - `time`: the time reached.
     - `courant`: the largest Courant number of a step, among them the one that was too long; `None` without a bound.
@@ -85,6 +87,7 @@ def march(equation: Equation, u0: Any, *, dt, steps: int, t0=0.0, solver: dfx.Ab
     if courant is not None and not isinstance(courant, jax.core.Tracer) and not courant > 0:
         raise ValueError(f"`courant` must be a positive bound, got {courant}.")
     term, solver, y0 = fixed_steps(equation, u0, dt, t0, solver)
+    check_stable(term, solver, dt, steps, y0)
     solver, kicks = noisy(solver, noise, key, term, dt, y0)
     precision = jnp.finfo(jnp.result_type(*jax.tree.leaves(y0))).dtype
     every = steps if save_every is None else save_every
@@ -106,13 +109,14 @@ def _run(solver, term, y0, dt, t0, steps, every, block, meter, forcing, bound):
         return jax.lax.cond(carry[2], advance, lambda c: c, carry), None
 
     def advance(carry):
-        y, state, alive, count, bar, met = carry
+        y, state, alive, count, bar, scale, met = carry
         now = since(term, t0 + count * dt)
         if forcing is not None:
             kicks, key, first = forcing
             now = kicks.on(now, y, jax.random.fold_in(key, first + count))
         y_next, _, _, state_next, result = solver.step(now, zero, dt, y, None, state, made_jump=False)
-        alive = all_finite(y_next) & (result == dfx.RESULTS.successful)
+        alive = bounded(y_next, scale) & (result == dfx.RESULTS.successful)
+        scale = jnp.where(scale > 0, scale, jax.lax.stop_gradient(largest(y_next)))
         y_next, state_next = jax.tree.map(lambda a, b: jnp.where(alive, a, b), (y_next, state_next), (y, state))
         bar = meter.step(bar, ((count + 1) / steps).astype(dt.dtype))
         count = count + alive
@@ -120,7 +124,7 @@ def _run(solver, term, y0, dt, t0, steps, every, block, meter, forcing, bound):
             number = dt * TransportRate(now)(dt, y_next)
             met = jnp.where(alive & (count < steps), jnp.maximum(met, number), met)
             alive = alive & (met <= slack)
-        return y_next, state_next, alive, count, bar, met
+        return y_next, state_next, alive, count, bar, scale, met
 
     def unit(carry, _):
         if every == 1:
@@ -133,11 +137,12 @@ def _run(solver, term, y0, dt, t0, steps, every, block, meter, forcing, bound):
 
     zero = jnp.zeros_like(dt)
     state = solver.init(since(term, t0), zero, dt, y0, None)
-    alive, met, slack = all_finite(y0), None, None
+    scale = jax.lax.stop_gradient(largest(y0))
+    alive, met, slack = bounded(y0, scale), None, None
     if bound is not None:
         met, slack = dt * TransportRate(since(term, t0))(zero, y0), bound * (1 + 1e-6)
         alive = alive & (met <= slack)
-    carry = (y0, state, alive, jnp.zeros((), jnp.int32), meter.init(), met)
+    carry = (y0, state, alive, jnp.zeros((), jnp.int32), meter.init(), scale, met)
     if every == steps:
         carry, last = unit(carry, None)
         trajectory = jax.tree.map(lambda a: a[None], last)
@@ -145,7 +150,7 @@ def _run(solver, term, y0, dt, t0, steps, every, block, meter, forcing, bound):
         saves = None if block is None else max(1, block // every)
         carry, trajectory = checkpointed_scan(unit, carry, steps // every, saves)
     meter.close(carry[4])
-    return trajectory, carry[2], carry[3], carry[5]
+    return trajectory, carry[2], carry[3], carry[6]
 
 
 def _checked(result: March, dt, bound):

@@ -38,6 +38,10 @@ class AbstractSemilinearSolver(dfx.AbstractAdaptiveSolver):
         """
         return eqx.tree_at(lambda s: s.weights, self, self.coefficients(term, h, y), is_leaf=lambda w: w is None)
 
+    def checked(self, term: SemilinearTerm, y):
+        """The state, an error where weights that are computed in each step would be those of another linear part."""
+        return term.checked(y) if self.weights is None else y
+
     def slope(self, term: SemilinearTerm, t, amplitudes):
         """Amplitudes of what the scheme does not take with the linear part; `None` where that is nothing."""
         part = term.nonlinear if self.implicit else term.beside_linear
@@ -83,7 +87,7 @@ class AbstractOneStepSolver(AbstractSemilinearSolver):
 
     def init(self, terms: SemilinearTerm, t0, t1, y0, args):
         term, t0, _ = unwrapped(terms, t0, t1)
-        return self.slope(term, t0, term.to_modes(y0))
+        return self.slope(term, t0, term.to_modes(self.checked(term, y0)))
 
     def step(self, terms: SemilinearTerm, t0, t1, y0, args, solver_state, made_jump):
         term, t0, t1 = unwrapped(terms, t0, t1)
@@ -94,7 +98,10 @@ class AbstractOneStepSolver(AbstractSemilinearSolver):
             first = jax.lax.cond(made_jump, lambda: self.slope(term, t0, start), lambda: solver_state)
         end, last, error = self.advance(term, weights, t0, t1, start, first)
         y1 = term.from_modes(end)
-        estimate = jax.tree.map(jnp.zeros_like, y0) if error is None else term.from_modes(error)
+        if error is None:  # a linear part alone is solved exactly
+            estimate = jax.tree.map(jnp.zeros_like, y0) if last is None else None
+        else:
+            estimate = term.from_modes(error)
         dense = dict(y0=y0, y1=y1, k0=self.full(term, weights.generator, h, t0, start, first),
                      k1=self.full(term, weights.generator, h, t1, end, last))  # fmt: skip
         return y1, estimate, dense, last, dfx.RESULTS.successful

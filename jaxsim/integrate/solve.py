@@ -15,23 +15,30 @@ from ..spaces import Space, error_if
 from .clock import SAVE_STATE, movable, moved, saved_parts, saving_since, shifted, stepping_to
 from .constrained import constrained
 from .courant import Courant, TransportRate
+from .either_mode import either_mode
 from .equal_steps import EqualSteps, step_count
 from .origin import since
 from .preparation import (
     ADVICE,
     Diverged,
-    all_finite,
     bare,
+    bounded,
     check_solver,
     check_state,
     default_solver,
+    largest,
     progress_meter,
     real_precision,
     spaces_of,
 )
 from .semilinear import AbstractSemilinearSolver
+from .stability import check_stable
 from .term import SemilinearTerm
 from .tolerance import Tolerance
+
+# Error estimates of stock solvers count that many times. Those of jaxsim contain such a factor, each its own; with them
+# the error of a run, and not only that of a step, is of the size of the tolerance (tests/test_tolerances.py).
+STOCK_CAUTION = 4
 
 
 def solve(equation: Equation, u0: Any, t1, dt=None, *, t0=0.0, saveat=None, rtol=None, atol=None,
@@ -62,7 +69,8 @@ def solve(equation: Equation, u0: Any, t1, dt=None, *, t0=0.0, saveat=None, rtol
         far.
     - `solver`: any jaxsim or diffrax solver; `None` takes `Krogstad4` or, without a diagonal form, `diffrax.Tsit5`.
     - `stepsize_controller`: a diffrax controller instead of tolerances.
-    - `adjoint`: a diffrax adjoint; jaxsim's solvers take all but `BacksolveAdjoint`.
+    - `adjoint`: a diffrax adjoint; jaxsim's solvers take all but `BacksolveAdjoint`. `None` takes
+        `diffrax.RecursiveCheckpointAdjoint`, and `diffrax.DirectAdjoint` for the derivatives that the first lacks.
     - `max_steps`: bound on the number of adaptive steps, 16384 by default.
     - `progress`: show a progress bar.
     - `throw`: raise when the solve fails. Without it, look at `result`; times that were not reached hold `inf`.
@@ -87,8 +95,8 @@ def solve(equation: Equation, u0: Any, t1, dt=None, *, t0=0.0, saveat=None, rtol
     check_solver(solver, equation, y0)
     if isinstance(adjoint, dfx.BacksolveAdjoint) and isinstance(solver, AbstractSemilinearSolver):
         raise ValueError("solve: BacksolveAdjoint hides the equation's split; use RecursiveCheckpointAdjoint.")
-    adjoint = dfx.RecursiveCheckpointAdjoint() if adjoint is None else adjoint
-    tolerance = Tolerance(1e-5 if rtol is None else rtol, atol, term.space, y0)
+    caution = 1 if isinstance(solver, AbstractSemilinearSolver) else STOCK_CAUTION
+    tolerance = Tolerance(1e-5 if rtol is None else rtol, atol, term.space, y0, caution)
     adaptive = tolerance if stepsize_controller is None else stepsize_controller
     constant = isinstance(stepsize_controller, dfx.ConstantStepSize)
     judged = stepsize_controller is not None or rtol is not None or atol is not None
@@ -108,8 +116,15 @@ def solve(equation: Equation, u0: Any, t1, dt=None, *, t0=0.0, saveat=None, rtol
         first, max_steps = dt, 16384 if max_steps is None else max_steps
     clock = (t0 - origin, t0 - origin + duration, first, save, controller, origin)
     begin, end, first, save, controller, origin = _in_precision(y0, clock)
-    solution = _diffeqsolve(since(term, origin), solver, begin, end, first, y0, save, controller, adjoint, max_steps,
-                            progress_meter(progress), throw)  # fmt: skip
+    meter, event = progress_meter(progress), dfx.Event(_BlownUp(jax.lax.stop_gradient(largest(y0))))
+
+    def run(inputs, adjoint):
+        term, y0, origin = inputs
+        return _diffeqsolve(since(term, origin), solver, begin, end, first, y0, save, controller, adjoint, event,
+                            max_steps, meter, throw)  # fmt: skip
+
+    inputs = term, y0, origin
+    solution = either_mode(run, inputs) if adjoint is None else run(inputs, adjoint)
     solution = shifted(solution, origin)
     if throw:
         solution = _checked(solution, controller, origin)
@@ -120,12 +135,14 @@ def solve(equation: Equation, u0: Any, t1, dt=None, *, t0=0.0, saveat=None, rtol
 
 
 @eqx.filter_jit
-def _diffeqsolve(term, solver, t0, t1, dt0, y0, saveat, controller, adjoint, max_steps, meter, throw):
+def _diffeqsolve(term, solver, t0, t1, dt0, y0, saveat, controller, adjoint, event, max_steps, meter, throw):
+    if isinstance(solver, AbstractSemilinearSolver):
+        y0 = solver.checked(term, y0)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Complex dtype support")
         return dfx.diffeqsolve(term, solver, t0, t1, dt0, y0, saveat=saveat, stepsize_controller=controller,
-                               adjoint=adjoint, event=dfx.Event(_not_finite), max_steps=max_steps,
-                               progress_meter=meter, throw=throw)  # fmt: skip
+                               adjoint=adjoint, event=event, max_steps=max_steps, progress_meter=meter,
+                               throw=throw)  # fmt: skip
 
 
 def _in_precision(y0, tree):
@@ -138,8 +155,13 @@ def _in_precision(y0, tree):
     return jax.tree.map(cast, tree, is_leaf=lambda node: isinstance(node, SemilinearTerm))
 
 
-def _not_finite(t, y, args, **kwargs):
-    return ~all_finite(y)
+class _BlownUp(eqx.Module):
+    """The event that ends a run which left all bounds."""
+
+    scale: jax.Array
+
+    def __call__(self, t, y, args, **kwargs):
+        return ~bounded(y, self.scale)
 
 
 def _checked(solution: dfx.Solution, controller, origin) -> dfx.Solution:
@@ -209,7 +231,7 @@ def _fixed(term, solver, y0, duration, dt, times, max_steps):
             max_steps = math.ceil(float(duration) / float(dt)) + len(marks)
         return EqualSteps(marks, jnp.asarray(dt)), solver, max_steps
     marks = np.unique(np.concatenate([ends, [] if times is None else np.asarray(times, float)]))
-    counts = np.asarray(step_count(np.diff(marks), float(dt)))
+    counts = step_count(np.diff(marks), float(dt), np)
     precision = real_precision(y0)
     sizes = np.diff(marks) / counts
     if np.min(sizes) < np.finfo(precision).eps * duration:
@@ -219,6 +241,7 @@ def _fixed(term, solver, y0, duration, dt, times, max_steps):
         )
     if isinstance(solver, AbstractSemilinearSolver) and np.ptp(sizes) <= 1e-6 * sizes.max():
         solver = solver.prepare(term, float(np.mean(sizes)), y0)
+    check_stable(term, solver, float(np.max(sizes)), int(np.sum(counts)), y0)
     return EqualSteps(jnp.asarray(marks), jnp.asarray(dt)), solver, int(np.sum(counts))
 
 

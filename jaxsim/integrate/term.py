@@ -1,6 +1,6 @@
 """An equation on a space, as a diffrax term that remembers its linear part."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import diffrax as dfx
 import equinox as eqx
@@ -11,10 +11,17 @@ import numpy as np
 from ..equations import Equation, constrained_state, is_field, linear_part, nonlinear_part
 from ..field import Field
 from ..linear import Blocks, Diagonal, ModalOperator
-from ..spaces import Space
+from ..spaces import Space, error_if
 
 State = Any  # a pytree of bare arrays
 HIGHEST_DEGREE = 8
+# What stands in for parameters that are traced, beside numbers near one: signs and sizes of further draws.
+SIGNS, SIZES = ((-1,), (1,), (-1, 1)), (1.0, 1e3, 1e-3)
+DRAWS = 1 + len(SIZES)
+HIDDEN = (
+    "the linear part couples components, or is complex, only for parameters like these, which was not seen while they "
+    "were traced: call the run outside of jit and grad, or move that part to `nonlinear`."
+)
 
 
 class SemilinearTerm(dfx.AbstractTerm):
@@ -138,23 +145,61 @@ class SemilinearTerm(dfx.AbstractTerm):
                 "exponential and IMEX solvers need a diagonal form of `linear`, which this space (its order, its sides "
                 "or its mesh) does not give: use a diffrax solver such as diffrax.Tsit5() or diffrax.Kvaerno5()."
             )
-        parts = jax.tree.map(lambda s: s.parts(), self._homogeneous(), is_leaf=_is_space)
-        leaves = jax.tree.leaves((self.equation, parts))  # and the coefficients of conditions
-        known = not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
-        with jax.ensure_compile_time_eval():
-            host, spaces = _stand_ins((self.equation, self._homogeneous()))
-            reference = _symbol_matrix(host, spaces, y)
-            reference = [[None if e is None else np.asarray(e) for e in row] for row in reference]
-        coupled, real = _pattern(reference)
-        matrix = reference if known else _symbol_matrix(_promoted(self.equation), self._homogeneous(), y)
-        if real:
+        structure = self._structure(y)
+        matrix = structure.matrix
+        if matrix is None:
+            matrix = _symbol_matrix(_promoted(self.equation), self._homogeneous(), y)
+        if structure.real:
             matrix = [[None if e is None else e.real for e in row] for row in matrix]
-        return _blocks(matrix) if coupled else _diagonal(matrix, self._parts(), y)
+        return _blocks(matrix) if structure.coupled else _diagonal(matrix, self._parts(), y)
+
+    def has_linear(self, y: State) -> bool:
+        """Whether the equation has a linear part, found on shapes alone."""
+
+        def part(y):
+            _, equation, u = self._bound(jnp.zeros((), jnp.finfo(jnp.result_type(*jax.tree.leaves(y))).dtype), y)
+            return linear_part(equation, u)
+
+        return eqx.filter_eval_shape(part, y) is not None
+
+    def checked(self, y: State) -> State:
+        """The state, which is an error at run time where the linear part has not the structure found on stand-ins.
+
+        Solvers call it once, before their first step.
+        """
+        structure = self._structure(y)
+        if structure.matrix is not None:
+            return y
+        matrix = _symbol_matrix(_promoted(self.equation), self._homogeneous(), y)
+        present = [(i == j, e) for i, row in enumerate(matrix) for j, e in enumerate(row) if e is not None]
+        sizes = [jnp.max(jnp.abs(e)) for _, e in present]
+        dropped = [jnp.max(jnp.abs(jnp.imag(e))) for _, e in present if structure.real]
+        dropped += [jnp.max(jnp.abs(e)) for own, e in present if not own and not structure.coupled]
+        if not dropped:
+            return y
+        rounding = 8 * jnp.finfo(sizes[0].dtype).eps * jnp.max(jnp.stack(sizes))
+        return error_if(y, jnp.max(jnp.stack(dropped)) > rounding, HIDDEN)
 
     @property
     def diagonal(self) -> bool:
         """Whether the spaces diagonalize constant-coefficient operators."""
         return all(space.modes() is not None for space in jax.tree.leaves(self._parts(), is_leaf=_is_space))
+
+    def _structure(self, y: State) -> "_Structure":
+        """What the linear part looks like, found outside of any trace."""
+        parts = jax.tree.map(lambda s: s.parts(), self._homogeneous(), is_leaf=_is_space)
+        leaves = jax.tree.leaves((self.equation, parts))  # and the coefficients of conditions
+        known = not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+        with jax.ensure_compile_time_eval():
+            first = _known_matrix(self.equation, self._homogeneous(), y, draw=0)
+            coupled, real = _pattern(first)
+            for draw in () if known else range(1, DRAWS):
+                try:
+                    also_coupled, also_real = _pattern(_known_matrix(self.equation, self._homogeneous(), y, draw))
+                except Exception:  # an equation may refuse numbers that its parameters never take
+                    continue
+                coupled, real = coupled or also_coupled, real and also_real
+        return _Structure(coupled, real, first if known else None)
 
     # -- details -----------------------------------------------------------------------------------------------------
     def _parts(self):
@@ -214,12 +259,30 @@ def _cast(leaf, dtype):
     return leaf.astype(jnp.result_type(precision, jnp.complex64) if jnp.iscomplexobj(leaf) else precision)
 
 
-def _stand_ins(tree):
+class _Structure(NamedTuple):
+    """Whether components are coupled, whether every entry is real, and the entries themselves where all is known."""
+
+    coupled: bool
+    real: bool
+    matrix: list | None
+
+
+def _known_matrix(equation, spaces, y, draw: int):
+    matrix = _symbol_matrix(*_stand_ins((equation, spaces), draw), y)
+    return [[None if e is None else np.asarray(e) for e in row] for row in matrix]
+
+
+def _stand_ins(tree, draw: int):
     """The equation and its spaces with known parameters in double precision, and generic numbers for unknown ones.
 
-    No two numbers are alike, or one would hide that another is not cancelled by it.
+    No two numbers are alike, or one would hide that another is not cancelled by it. Draws differ in sign and size: a
+    coupling that is there for some numbers only, as `jnp.maximum(c - 2, 0)`, is seen by one of them.
     """
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(draw)
+
+    def generic(shape):
+        size = random.uniform(0.5, 1.5, shape)
+        return size if draw == 0 else size * random.choice(SIGNS[draw - 1], shape) * SIZES[draw - 1]
 
     def stand_in(leaf):
         if not eqx.is_inexact_array(leaf):
@@ -227,8 +290,7 @@ def _stand_ins(tree):
         double = complex if jnp.iscomplexobj(leaf) else float
         if not isinstance(leaf, jax.core.Tracer):
             return np.asarray(leaf).astype(double)
-        generic = random.uniform(0.5, 1.5, leaf.shape)
-        return np.asarray(generic + 1j * random.uniform(0.5, 1.5, leaf.shape) if double is complex else generic)
+        return np.asarray(generic(leaf.shape) + 1j * generic(leaf.shape) if double is complex else generic(leaf.shape))
 
     return jax.tree.map(stand_in, tree)
 
@@ -284,7 +346,7 @@ def _silent(field: Field) -> Field:
 
 def _pattern(matrix) -> tuple[bool, bool]:
     """Whether components are coupled, and whether every entry is real."""
-    entries = [(i, j, np.asarray(e)) for i, row in enumerate(matrix) for j, e in enumerate(row) if e is not None]
+    entries = [(i, j, np.nan_to_num(e)) for i, row in enumerate(matrix) for j, e in enumerate(row) if e is not None]
     coupled = any(i != j and np.any(e != 0) for i, j, e in entries)
     return coupled, all(np.all(np.imag(e) == 0) for _, _, e in entries)
 

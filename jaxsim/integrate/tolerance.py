@@ -29,20 +29,23 @@ class Tolerance(dfx.AbstractAdaptiveStepSizeController):
     - `atol`: absolute tolerance, one number for all components; `None` for none.
     - `spaces`: the space of the state, or a pytree of spaces.
     - `y0`: the initial state, whose size tells Newton's method in implicit solvers what is small.
+    - `caution`: how many times an error estimate counts.
 
     No number in here has a derivative.
     """
 
     rtol: Any
     given: Any
+    caution: float
     spaces: Any
     atol: Any
     pid: dfx.PIDController
     without_times: ClassVar[bool] = True
 
-    def __init__(self, rtol, atol, spaces, y0):
+    def __init__(self, rtol, atol, spaces, y0, caution=1.0):
         self.rtol = rtol
         self.given = atol
+        self.caution = caution
         self.spaces = jax.tree.map(lambda s: s.homogeneous(), spaces, is_leaf=_is_space)
         sizes = jnp.stack([jnp.max(s, initial=0) for s in self._sizes(y0)])
         largest = jnp.max(sizes)
@@ -76,7 +79,7 @@ class Tolerance(dfx.AbstractAdaptiveStepSizeController):
             scales = [jnp.maximum(a, b) for a, b in zip(largest, after, strict=True)]
         else:
             scales = [jnp.maximum(a, b) for a, b in zip(before, after, strict=True)]
-        ratio = self._ratio(errors, scales)
+        ratio = self.caution * self._ratio(errors, scales)
         keep, start, end, jumped, state, result = self.pid.adapt_step_size(
             t0, t1, jnp.zeros_like(ratio), jnp.zeros_like(ratio), args, ratio, error_order, state
         )
