@@ -64,10 +64,10 @@ def test_every_step_keeps_the_bound_and_most_reach_it():
 
 def test_the_shorter_step_wins():
     flow, w0 = js.equations.NavierStokesVorticity(1e-2), plane(8)
-    loose, _, numbers = recorded(flow, w0, t1=1.0, courant=0.8, rtol=1e-2)
-    assert np.all(numbers <= 0.8 * (1 + 1e-9)) and np.sum(numbers > 0.79) >= 3
-    tight, _, numbers = recorded(flow, w0, t1=1.0, courant=0.8, rtol=1e-8)
-    assert steps(tight) > 2 * steps(loose) and np.max(numbers) < 0.79
+    loose, _, numbers = recorded(flow, w0, t1=1.0, courant=0.3, rtol=1e-2)
+    assert np.all(numbers <= 0.3 * (1 + 1e-9)) and np.sum(numbers > 0.299) >= 3
+    tight, _, numbers = recorded(flow, w0, t1=1.0, courant=0.3, rtol=1e-8)
+    assert steps(tight) > 2 * steps(loose) and np.max(numbers) < 0.299
     short, sizes, _ = recorded(js.equations.Burgers(5e-3), 1.5 * line(), t1=0.5, courant=0.5, dt=0.006)
     assert np.max(sizes) <= 0.006 * (1 + 1e-9) and steps(short) >= 84
 

@@ -102,7 +102,8 @@ class AbstractMultistep(AbstractSemilinearSolver):
         else:
             size, generator, scheme = self.weights.size, self.weights.generator, self.weights.scheme
         end, error = self.advance(scheme, size, start, history, self.data(term, t1, start))
-        estimate = None if error is None else term.from_modes(error)
+        adapts = self.weights is None and error is not None
+        estimate = term.from_modes(error) if adapts else None
         end, last = self.arrival(term, t1, end)
         multistep = end, estimate, last
 

@@ -138,9 +138,10 @@ def _run(solver, term, y0, dt, t0, steps, every, block, meter, forcing, bound):
     zero = jnp.zeros_like(dt)
     state = solver.init(since(term, t0), zero, dt, y0, None)
     scale = jax.lax.stop_gradient(largest(y0))
-    alive, met, slack = bounded(y0, scale), None, None
+    alive, met = bounded(y0, scale), None
+    slack = jnp.inf if bound is None else bound * (1 + 1e-6)
     if bound is not None:
-        met, slack = dt * TransportRate(since(term, t0))(zero, y0), bound * (1 + 1e-6)
+        met = dt * TransportRate(since(term, t0))(zero, y0)
         alive = alive & (met <= slack)
     carry = (y0, state, alive, jnp.zeros((), jnp.int32), meter.init(), scale, met)
     if every == steps:
