@@ -78,10 +78,12 @@ class Field(eqx.Module):
     def __rtruediv__(self, other: Operand) -> "Field":
         return self.space.pointwise(lambda a, b: b / a, self, self.space.lift(self, other))
 
-    def __pow__(self, exponent: int | float) -> "Field":
-        if isinstance(exponent, int) and exponent >= 1:
+    def __pow__(self, exponent: int | float | jax.Array) -> "Field":
+        """A product for a whole number, whatever its type; for an array, known or not, a function of nodal values."""
+        number = isinstance(exponent, int | float | np.number)
+        if number and exponent >= 1 and exponent == int(exponent):
             power = self
-            for _ in range(exponent - 1):
+            for _ in range(int(exponent) - 1):
                 power = power * self
             return power
         return self.space.pointwise(lambda a: a**exponent, self)

@@ -1,5 +1,6 @@
 """Ensembles over four devices: equal to `jax.vmap`, without communication."""
 
+import faulthandler
 import re
 
 import diffrax as dfx
@@ -13,7 +14,9 @@ import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import jaxsim as js
+from jaxsim.constraints import AffineProjection
 from jaxsim.integrate.ensemble import ensemble
+from jaxsim.optimize import root as root_of
 
 MESH = jax.make_mesh((4,), ("members",), axis_types=(AxisType.Auto,))
 SPACE = js.Fourier(js.Grid((16, 16), 0.0, 2 * np.pi))
@@ -161,3 +164,146 @@ def test_members_that_cannot_be_spread(function, arguments, message):
 def test_mesh_must_be_a_mesh():
     with pytest.raises(TypeError, match="jax.sharding.Mesh"):
         ensemble(jnp.sin, 4)
+
+
+# -- members that fail -----------------------------------------------------------------------------------------------
+@pytest.fixture
+def alarm():
+    """Ends the process where devices wait for each other for ever."""
+    faulthandler.dump_traceback_later(300, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+
+
+GOOD = jnp.ones(8)
+BAD = GOOD.at[5].set(-1.0)  # member 5 is on the third device of four
+LIMIT = "a number of this member is negative"
+
+
+def checked(x):
+    return eqx.error_if(x + 1, x < 0, LIMIT)
+
+
+def grown(x):
+    """Ten Euler steps that end after the seventh where x is negative."""
+
+    class Growth(js.Equation):
+        rate: jax.Array
+
+        def nonlinear(self, t, u):
+            bad = jnp.log(0.065 - t) * 0
+            return self.rate * u + jnp.where(self.rate < 0, bad, 0.0)
+
+    u0 = js.Point().field(jnp.ones(()))
+    return js.rollout(Growth(x), u0, dt=0.01, steps=10, solver=dfx.Euler()).values
+
+
+def solved(x, **keywords):
+    u0 = js.Point().field(jnp.ones(()))
+    rate = jnp.where(x < 0, 400.0, 1.0)
+
+    class Explosion(js.Equation):
+        rate: jax.Array
+
+        def nonlinear(self, t, u):
+            return self.rate * u * u
+
+    return js.solve(Explosion(rate), u0, 0.5, **keywords).ys.values
+
+
+def restless(x):
+    """A stock solve that runs out of steps where x is negative."""
+    term = dfx.ODETerm(lambda t, y, _: jnp.cos(jnp.where(x < 0, 1e6, 1.0) * t))
+    controller = dfx.PIDController(rtol=1e-6, atol=1e-6)
+    return dfx.diffeqsolve(term, dfx.Tsit5(), 0.0, 1.0, 0.01, x, stepsize_controller=controller, max_steps=64).ys[0]
+
+
+def singular(x):
+    matrix = jnp.where(x < 0, 0.0, 1.0) * jnp.eye(2)
+    return lx.linear_solve(lx.MatrixLinearOperator(matrix), x * jnp.ones(2), lx.LU()).value
+
+
+def unsolvable(x):
+    return root_of(lambda y, x: y**2 + 1 - 2 * x, jnp.ones(1), x).value
+
+
+def inconsistent(x):
+    """A projection onto equations that contradict each other where x is negative."""
+    rows = jnp.array([[1.0, 0.0], [jnp.where(True, 1.0, 0.0), 0.0]])
+    return AffineProjection(rows, jnp.stack([x, jnp.abs(x)]))(jnp.zeros(2))
+
+
+def stepped(x):
+    return jax.lax.while_loop(lambda s: s[0] < 3, lambda s: (s[0] + 1, checked(s[1])), (0, x))[1]
+
+
+def looks(x):
+    """The check is in the condition of a loop."""
+    return jax.lax.while_loop(lambda s: checked(s[1]) * 0 + s[0] < 3, lambda s: (s[0] + 1, s[1]), (0, x))[1]
+
+
+FAILING = {
+    "a check": (checked, LIMIT), "jit": (jax.jit(checked), LIMIT), "checkpoint": (jax.checkpoint(checked), LIMIT),
+    "vmap": (lambda x: jax.vmap(checked)(x * jnp.arange(3)), LIMIT),
+    "value and gradient": (jax.value_and_grad(checked), LIMIT),
+    "scan": (lambda x: jax.lax.scan(lambda c, _: (checked(c), c), x, None, 3), LIMIT),
+    "scan of vmap": (lambda x: jax.lax.map(jax.vmap(checked), x * jnp.ones((2, 3))), LIMIT),
+    "while": (stepped, LIMIT), "batched while": (lambda x: jax.vmap(stepped)(x * jnp.arange(3)), LIMIT),
+    "condition": (looks, LIMIT), "cond": (lambda x: jax.lax.cond(x < 2, checked, jnp.sin, x), LIMIT),
+    "lineax": (singular, "singular"), "diffrax": (restless, "maximum number of solver steps"),
+    "root": (unsolvable, "root did not converge"),
+    "root in jit": (jax.jit(jax.value_and_grad(lambda x: unsolvable(x)[0])), "root did not converge"),
+    "projection": (inconsistent, "AffineProjection"),
+    "adaptive": (lambda x: solved(x, rtol=1e-6, max_steps=32), "maximum number of solver steps"),
+}  # fmt: skip
+RUNS = {
+    "rollout": (grown, "0.07"), "rollouts": (lambda x: jax.lax.map(grown, jnp.stack([GOOD[0], x])), "0.07"),
+    "vmap of rollouts": (lambda x: jax.vmap(grown)(jnp.stack([GOOD[0], x])), "0.07"),
+    "gradient": (jax.jit(jax.value_and_grad(grown)), "0.07"),
+    "fixed steps": (lambda x: solved(x, dt=0.05), "0.1"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_one_member_fails_and_nobody_waits(name, alarm):
+    function, message = FAILING[name]
+    spread = ensemble(function, MESH)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), spread(GOOD), jax.vmap(function)(GOOD))
+    for call in (spread, jax.jit(spread), jax.jit(lambda x: jax.tree.map(jnp.sum, spread(x)))):
+        with pytest.raises(Exception, match=f"(?s)member 5.*{message}"):
+            jax.block_until_ready(call(BAD))
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_that_diverges_says_which_and_when(name, alarm):
+    function, time = RUNS[name]
+    spread = ensemble(function, MESH)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), spread(GOOD), jax.vmap(function)(GOOD))
+    with pytest.raises(js.integrate.Diverged, match=f"member 5 met a value that is not finite at t = {time}"):
+        spread(BAD)
+    with pytest.raises(Exception, match="member 5 met a value that is not finite"):
+        jax.block_until_ready(jax.jit(spread)(BAD))
+
+
+def test_errors_under_transformations_of_the_ensemble(alarm):
+    total = lambda spread: lambda x: jnp.sum(spread(x) ** 2)
+    loss = total(ensemble(grown, MESH))
+    np.testing.assert_allclose(jax.grad(loss)(GOOD), jax.grad(total(jax.vmap(grown)))(GOOD), rtol=1e-12)
+    for call in (jax.grad(loss), jax.jit(jax.grad(loss)), lambda x: jax.vmap(loss)(jnp.stack([GOOD, x]))):
+        with pytest.raises(Exception, match="member 5 met a value"):
+            jax.block_until_ready(call(BAD))
+
+
+def test_a_trace_is_the_same_inside_an_ensemble_and_outside(alarm):
+    run = jax.jit(grown)
+    with pytest.raises(js.integrate.Diverged, match="member 5"):
+        ensemble(run, MESH)(BAD)
+    with pytest.raises(Exception, match="met a value that is not finite"):
+        jax.block_until_ready(run(BAD[5]))
+    with pytest.raises(js.integrate.Diverged, match="member 5"):
+        ensemble(run, MESH)(BAD)
+
+
+def test_ensembles_that_raise_do_not_nest_either():
+    with pytest.raises(ValueError, match="do not nest"):
+        ensemble(lambda x: ensemble(checked, MESH)(x), MESH)(jnp.ones((4, 4)))

@@ -145,3 +145,77 @@ def test_constrained_steps_take_every_adjoint():
     checkpointed = jax.grad(size)(0.1, dfx.RecursiveCheckpointAdjoint())
     _, forward = jax.jvp(lambda viscosity: size(viscosity, dfx.ForwardMode()), (0.1,), (1.0,))
     np.testing.assert_allclose(forward, checkpointed, rtol=1e-10)
+
+
+DIFFUSION = js.equations.Diffusion(0.5)
+
+
+def two_waves():
+    return js.Fourier(js.Grid(32, 0.0, 2 * np.pi)).field(lambda x: jnp.sin(x) + 0.5 * jnp.sin(9 * x))
+
+
+CONSTANT = {"dt": 0.1, "stepsize_controller": dfx.ConstantStepSize()}
+SAVING = [lambda ts: ts, lambda ts: dfx.SaveAt(ts=ts), lambda ts: dfx.SaveAt(subs=[dfx.SubSaveAt(ts=ts)])]
+
+
+@pytest.mark.parametrize(
+    ("how", "wrap"), [({"dt": 0.1}, w) for w in SAVING] + [(h, SAVING[0]) for h in ({"rtol": 1e-5}, CONSTANT)]
+)
+def test_saved_times_that_are_traced_are_stepped_to(how, wrap):
+    def run(u0, ts):
+        ys = js.solve(DIFFUSION, u0, t1=0.5, saveat=wrap(ts), **how).ys
+        return u0.space.bind(ys[0]).values if isinstance(ys, list) else ys.values
+
+    times = jnp.linspace(0, 0.5, 8)
+    x = np.arange(32) * 2 * np.pi / 32
+    exact = [np.exp(-t / 2) * np.sin(x) + np.exp(-81 * t / 2) * np.sin(9 * x) / 2 for t in times]
+    np.testing.assert_allclose(run(two_waves(), times), exact, atol=1e-12)
+    np.testing.assert_allclose(jax.jit(run)(two_waves(), times), exact, atol=1e-12)
+    np.testing.assert_allclose(jax.jit(lambda u: run(u, jnp.linspace(0, 0.5, 8)))(two_waves()), exact, atol=1e-12)
+
+
+def test_a_traced_step_size_takes_the_steps_of_a_known_one():
+    equation, u0 = js.equations.Burgers(0.1), two_waves()
+    run = lambda dt, t1: js.solve(equation, u0, t1=t1, dt=dt, max_steps=50).ys.values
+    np.testing.assert_allclose(jax.jit(run)(0.03, 0.5), run(0.03, 0.5), atol=1e-12)
+    with pytest.raises(ValueError, match="give `max_steps`"):
+        jax.jit(lambda dt: js.solve(equation, u0, t1=0.5, dt=dt).ys.values)(0.03)
+    with pytest.raises(Exception, match="maximum number of"):
+        jax.jit(run)(-0.03, 0.5)
+
+
+def test_steps_that_miss_saved_times_are_refused():
+    u0 = two_waves()
+    steps = dfx.StepTo(jnp.linspace(0, 0.5, 11))
+    run = js.solve(DIFFUSION, u0, t1=0.5, saveat=[0.25, 0.5], stepsize_controller=steps)
+    assert run.ys.values.shape == (2, 32)
+    with pytest.raises(ValueError, match="must be among those of diffrax.StepTo"):
+        js.solve(DIFFUSION, u0, t1=0.5, saveat=[0.27, 0.5], stepsize_controller=steps)
+
+
+def test_saved_functions_are_not_taken_for_fields():
+    """An oscillator's energy has the structure of its state, and is none."""
+
+    class Oscillator(js.Equation):
+        def nonlinear(self, t, state):
+            return state[1], -state[0]
+
+    u0 = js.Point().field([1.0, 0.0])
+    energies = js.solve(Oscillator(), u0, t1=1.0, dt=0.1, saveat=dfx.SaveAt(ts=[0.5, 1.0], fn=lambda t, y, args: y**2))
+    assert isinstance(energies.ys, jax.Array)
+    np.testing.assert_allclose(jnp.sum(energies.ys, -1), 1.0, rtol=1e-6)
+    walls = js.FiniteDifference(js.Grid(16), js.Dirichlet(1.0))
+    start = walls.field(lambda x: 1 + jnp.sin(np.pi * x))
+    doubled = js.solve(DIFFUSION, start, t1=0.1, dt=0.1, saveat=dfx.SaveAt(t1=True, fn=lambda t, y, args: 2 * y)).ys
+    np.testing.assert_allclose(doubled, 2 * js.solve(DIFFUSION, start, t1=0.1, dt=0.1).ys.values)
+
+
+@pytest.mark.parametrize("how", [{"rtol": 1e-8}, {"rtol": 1e-8, "atol": 1e-8}, {"dt": 0.01}])
+def test_derivatives_at_a_zero_state_in_every_mode(how):
+    wave = two_waves()
+    value = lambda a: js.solve(js.equations.FisherKPP(0.1), a * wave, t1=0.1, **how).ys.values[-1, 2]
+    slope = (value(1e-4) - value(-1e-4)) / 2e-4
+    curvature = (value(1e-3) - 2 * value(0.0) + value(-1e-3)) / 1e-6
+    np.testing.assert_allclose(jax.grad(value)(0.0), slope, rtol=1e-6)
+    np.testing.assert_allclose(jax.jvp(value, (0.0,), (1.0,))[1], slope, rtol=1e-6)
+    np.testing.assert_allclose(jax.hessian(value)(0.0), curvature, rtol=1e-3)

@@ -54,7 +54,7 @@ class Equation(eqx.Module):
     def __check_init__(self):
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
-            if not item.metadata.get("static") and isinstance(value, (int, float, complex)) and value is not True:
+            if not item.metadata.get("static") and _is_number(value):
                 object.__setattr__(self, item.name, jnp.asarray(value if isinstance(value, complex) else float(value)))
 
     def linear(self, u: State) -> State:
@@ -99,6 +99,10 @@ class Equation(eqx.Module):
         if not parts:
             raise TypeError(f"{type(self).__name__} has neither `linear` nor `nonlinear`: write at least one of them.")
         return jax.tree.map(lambda *fields: _total(fields), *parts, is_leaf=is_field)
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, int | float | complex) and not isinstance(value, bool)
 
 
 def is_field(node) -> bool:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .clock import shifted
 from .stochastic import SDE
 from .wrapped import innermost
 
@@ -215,14 +216,25 @@ def solve_sde(sde: SDE, y0: Any, times: Any, *, key: jax.Array, solver: dfx.Abst
     """
     solver = dfx.SPaRK() if solver is None else solver
     adjoint = dfx.RecursiveCheckpointAdjoint() if adjoint is None else adjoint
-    y0, times = in_precision(y0, times)
+    start = times[0]
+    y0, times = in_precision(y0, since_first(times))
+    sde = sde.since(jnp.asarray(start, times.dtype))
     max_steps = max_steps if steps is None else steps * (len(times) - 1)
     terms, controller = drive(sde, solver, times, y0, key, args=args, stepsize_controller=stepsize_controller,
                               steps=steps, adjoint=adjoint, max_steps=max_steps, revisit=revisit,
                               interpolate=interpolate)  # fmt: skip
-    return dfx.diffeqsolve(terms, solver, times[0], times[-1], first_step(controller, times), y0, args=args,
-                           saveat=dfx.SaveAt(ts=times), stepsize_controller=controller, adjoint=adjoint,
-                           max_steps=max_steps, throw=throw)  # fmt: skip
+    solution = dfx.diffeqsolve(terms, solver, times[0], times[-1], first_step(controller, times), y0, args=args,
+                               saveat=dfx.SaveAt(ts=times), stepsize_controller=controller, adjoint=adjoint,
+                               max_steps=max_steps, throw=throw)  # fmt: skip
+    return shifted(solution, start)
+
+
+def since_first(times: Any) -> Any:
+    """Times counted from the first, in double precision where they are known."""
+    if isinstance(times, jax.core.Tracer):
+        return times - times[0]
+    times = np.asarray(times, float)
+    return times - times[0]
 
 
 def first_step(controller, times: jax.Array, wanted=None):

@@ -38,8 +38,8 @@ def _once_in_reverse(numbers):
 
 
 NO_REVERSE = (
-    "js.solve: the default adjoint has no jax.grad of jax.grad. Take jax.hessian, which is forward over reverse mode, or "
-    "give adjoint=diffrax.DirectAdjoint()."
+    "js.solve: the default adjoint has no jax.grad of jax.grad. Take jax.hessian, which is forward over reverse mode, "
+    "or give adjoint=diffrax.DirectAdjoint()."
 )
 
 _once_in_reverse.defvjp(

@@ -10,6 +10,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from ..field import Field
 from ..spaces.sharding import map_shards
+from .failures import Failure, flagged, has_checks, inner_traces, raised
 
 
 def ensemble(function: Callable, mesh: Mesh) -> Callable:
@@ -24,6 +25,10 @@ def ensemble(function: Callable, mesh: Mesh) -> Callable:
     `js.ensemble(jax.value_and_grad(f), mesh)`; a derivative through the ensemble fails in these libraries, which do
     not recognize arrays of a `shard_map` (lineax issue 185). Everything else can be differentiated either way.
 
+    What a member would raise when it runs (`Diverged`, a solve that did not converge, any `eqx.error_if`) is raised
+    after the members have run, for the first one that failed: a device that raised by itself would leave the others
+    waiting.
+
     **Arguments:**
 
     - `function`: takes and returns pytrees, fields among them; called with one member's.
@@ -33,7 +38,9 @@ def ensemble(function: Callable, mesh: Mesh) -> Callable:
     arrays (activation functions, `None`) are shared. Its results have a leading member axis, spread over the mesh.
 
     **Raises:** `ValueError` when members are missing, differ in number between arguments, or do not fill the devices
-    equally, and for fields that are themselves cut over a mesh.
+    equally, and for fields that are themselves cut over a mesh. Where a member fails, `Diverged` with its number and
+    the time for runs, and an `eqx.EquinoxRuntimeError` with its number for everything else; under an outer `jax.jit` a
+    run-time error that every device raises, with the number and without the time.
 
     !!! example
 
@@ -58,19 +65,29 @@ def ensemble(function: Callable, mesh: Mesh) -> Callable:
 
         # Traced before the mesh is in sight: lineax and optimistix compare shapes with and without a sharding, and fail
         # when traced inside `shard_map`. Nothing in the trace talks between devices, so no values need tracking (vma).
-        traced, shape = jax.make_jaxpr(jax.vmap(member), return_shape=True)(_local(arrays, mesh.size))
-        if "shard_map" in _primitives(traced.jaxpr):
+        one, shape = jax.make_jaxpr(member, return_shape=True)(_one(arrays))
+        if "shard_map" in _primitives(one.jaxpr):
             raise ValueError(
                 "ensemble: the function cuts something over a mesh itself; make its spaces without `mesh=`, and do not "
                 "nest ensembles."
             )
+        checked, texts = flagged(one) if has_checks(one) else (jaxpr_as_fun(one), [])
+        traced = jax.make_jaxpr(jax.vmap(checked))(*jax.tree.leaves(_local(arrays, mesh.size)))
         members = jaxpr_as_fun(traced)
         leaves = jax.tree.leaves(arrays)
         specs = (spec,) * len(leaves), [spec] * len(traced.out_avals)
         results = map_shards(members, mesh, *specs, check_vma=False)(*leaves)
+        if texts:
+            *results, number, time = results
+            results = raised(results, Failure(number, time), texts, mesh)
         return eqx.combine(jax.tree.unflatten(jax.tree.structure(shape), results), rest[0])
 
     return spread
+
+
+def _one(arrays):
+    """Shapes and types of one member."""
+    return jax.tree.map(lambda array: jax.ShapeDtypeStruct(jnp.shape(array)[1:], jnp.result_type(array)), arrays)
 
 
 def _local(arrays, devices: int):
@@ -120,7 +137,6 @@ def _primitives(jaxpr: Jaxpr) -> set[str]:
     names = set()
     for equation in jaxpr.eqns:
         names.add(equation.primitive.name)
-        for inner in jax.tree.leaves(equation.params, is_leaf=lambda p: isinstance(p, Jaxpr | ClosedJaxpr)):
-            if isinstance(inner, Jaxpr | ClosedJaxpr):
-                names |= _primitives(inner.jaxpr if isinstance(inner, ClosedJaxpr) else inner)
+        for inner in inner_traces(equation):
+            names |= _primitives(inner.jaxpr if isinstance(inner, ClosedJaxpr) else inner)
     return names

@@ -393,7 +393,7 @@ def _checked(result: LyapunovSpectrum, status: _Status) -> LyapunovSpectrum:
     if isinstance(result.succeeded, jax.core.Tracer):
         result = error_if(result, ~status.projected, CHANGED)
         result = error_if(result, ~status.independent, dependent)
-        result = error_if(result, ~status.finite, f"{infinite.rstrip(',')}. {ADVICE}")
+        result = error_if(result, ~status.finite, f"{infinite.rstrip(',')}. {ADVICE}", status.time)
         return error_if(result, ~status.distinct, LOST)
     if not np.all(status.projected):
         raise ValueError(CHANGED)

@@ -32,13 +32,13 @@ def since(term: dfx.AbstractTerm, origin) -> dfx.AbstractTerm:
     if isinstance(term, dfx.MultiTerm):
         return dfx.MultiTerm(*(since(part, origin) for part in term.terms))
     if type(term) is dfx.ODETerm:
-        return dfx.ODETerm(_Later(term.vector_field, origin))
+        return dfx.ODETerm(Later(term.vector_field, origin))
     if type(term) is dfx.ControlTerm:
-        return dfx.ControlTerm(_Later(term.vector_field, origin), _Increments(term.control, origin))
+        return dfx.ControlTerm(Later(term.vector_field, origin), _Increments(term.control, origin))
     return _Since(term, origin)
 
 
-class _Later(eqx.Module):
+class Later(eqx.Module):
     """A function of time that begins at `origin`."""
 
     function: Callable

@@ -40,7 +40,8 @@ def fixed_steps(equation: Equation, u0: Any, dt, t0, solver: dfx.AbstractSolver 
 def bare(equation: Equation, u0: Any) -> tuple[SemilinearTerm, Any]:
     """An equation as a diffrax term, and fields as what an integrator carries."""
     y0 = jax.tree.map(lambda f: f.space.state(f), u0, is_leaf=is_field)
-    return SemilinearTerm(equation, spaces_of(u0)).for_state(y0), y0
+    spaces = jax.tree.map(lambda f: f.space.simplified(), u0, is_leaf=is_field)
+    return SemilinearTerm(equation, spaces).for_state(y0), y0
 
 
 def default_solver(term: SemilinearTerm, y0) -> dfx.AbstractSolver:

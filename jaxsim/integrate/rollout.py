@@ -157,10 +157,10 @@ def _run(solver, term, y0, dt, t0, steps, every, block, meter, forcing, bound):
 def _checked(result: March, dt, bound):
     message = "the run met a value that is not finite, or a step whose solver failed,"
     if isinstance(result.succeeded, jax.core.Tracer):
-        advice = f"{message.rstrip(',')}. {ADVICE} js.march says at which time."
+        advice = f"{message.rstrip(',')}. {ADVICE} js.march tells how far a run came."
         if bound is not None:
             advice = f"a step exceeds the bound on its Courant number, or {advice}"
-        return error_if(result.value, ~result.succeeded, advice)
+        return error_if(result.value, ~result.succeeded, advice, result.time)
     too_long = None if bound is None else ~np.asarray(result.succeeded) & (np.asarray(result.courant) > bound)
     if too_long is not None and np.any(too_long):
         number = float(np.max(np.asarray(result.courant)[too_long]))

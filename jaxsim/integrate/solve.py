@@ -167,7 +167,9 @@ class _BlownUp(eqx.Module):
 def _checked(solution: dfx.Solution, controller, origin) -> dfx.Solution:
     diverged = solution.event_mask
     if isinstance(diverged, jax.core.Tracer):
-        return error_if(solution, diverged, f"the run met a value that is not finite. {ADVICE}")
+        known = isinstance(controller, dfx.StepTo)
+        time = controller.ts[solution.stats["num_accepted_steps"]] if known else None
+        return error_if(solution, diverged, f"the run met a value that is not finite. {ADVICE}", time)
     if np.any(diverged):
         count = int(np.min(solution.stats["num_accepted_steps"]))
         when = ""

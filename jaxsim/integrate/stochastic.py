@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import lineax as lx
 from jax.flatten_util import ravel_pytree
 
+from .origin import Later
 from .wrapped import innermost
 
 State = Any  # a pytree of real arrays
@@ -110,6 +111,15 @@ class SDE(eqx.Module):
         factor = self.interpretation.correction(interpretation_of(solver))
         drift = self.drift if factor == 0 else Converted(self, factor)
         return dfx.MultiTerm(dfx.ODETerm(drift), dfx.ControlTerm(self.diffusion, path))
+
+    def since(self, origin) -> "SDE":
+        """The same equation with time zero at `origin`."""
+        diffusion = self.diffusion
+        if isinstance(diffusion, Diagonal):
+            later = Diagonal(Later(diffusion.entries, origin), diffusion.entrywise)
+        else:
+            later = Later(diffusion, origin)
+        return SDE(Later(self.drift, origin), later, self.interpretation)
 
     def noise(self, t, y: State, args: Any = None) -> Any:
         """Shape of the noise, a pytree of `jax.ShapeDtypeStruct`.

@@ -31,12 +31,16 @@ class Bands(eqx.Module):
     def from_matrix(matrix) -> "Bands":
         """The bands of a tridiagonal matrix of shape `(n, n)`.
 
-        **Raises:** `ValueError` when a concrete matrix has entries beside its three diagonals.
+        **Raises:** `ValueError` when a matrix has entries beside its three diagonals, a run-time error if it is traced.
         """
-        if not isinstance(matrix, jax.core.Tracer):
+        message = "this matrix is not tridiagonal: use `DenseBasis.from_matrix`."
+        if isinstance(matrix, jax.core.Tracer):
+            beside = jnp.any(jnp.triu(matrix, 2) != 0) | jnp.any(jnp.tril(matrix, -2) != 0)
+            matrix = eqx.error_if(matrix, beside, message)
+        else:
             matrix = np.asarray(matrix, np.float64)
             if np.any(np.triu(matrix, 2)) or np.any(np.tril(matrix, -2)):
-                raise ValueError("this matrix is not tridiagonal: use `DenseBasis.from_matrix`.")
+                raise ValueError(message)
         numpy = np if isinstance(matrix, np.ndarray) else jnp
         below, above = numpy.diagonal(matrix, -1), numpy.diagonal(matrix, 1)
         return Bands(numpy.pad(below, (1, 0)), numpy.diagonal(matrix), numpy.pad(above, (0, 1)))

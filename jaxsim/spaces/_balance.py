@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..field import Field
-from .boundary import Dirichlet, Neumann, is_concrete
+from .boundary import Dirichlet, Neumann, is_concrete, is_zero
 from .sharding import error_if
 
 ADVICE = (
@@ -20,7 +20,7 @@ def balanced(space, u: Field) -> Field:
     """
     crossed = [axis for axis, periodic in enumerate(space.periodic) if not periodic]
     conditions = {(axis, end): space.component(axis).boundary[axis][end] for axis in crossed for end in (0, 1)}
-    given = [side for side, condition in conditions.items() if condition.value is not None]
+    given = [side for side, condition in conditions.items() if not is_zero(condition.value)]
     if not given or any(isinstance(condition, Neumann) for condition in conditions.values()):
         return u
     components = space.split(u)

@@ -271,6 +271,13 @@ class Space(eqx.Module):
         """The same space with zero boundary data, on which linear operators are linear and not affine."""
         return self
 
+    def simplified(self) -> "Space":
+        """The same space, in which boundary data that are known to be zero have no array.
+
+        Integrators take their space from here: once it is traced, nobody knows any more that it has zero data.
+        """
+        return self
+
     def modes(self) -> "Modes | None":
         """How this space diagonalizes constant-coefficient operators, or `None` where it does not."""
         return None

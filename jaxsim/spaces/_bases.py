@@ -28,8 +28,11 @@ def axis_basis(axis: Axis, sides: Sides, order: int) -> AxisBasis | None | bool:
     coefficients = tuple(number for c in sides for number in c.coefficients())
     if is_concrete(*coefficients):
         return _known_basis(axis, kinds, tuple(float(c) for c in coefficients), order)
-    if order > 2:  # no symmetric matrix, whose eigenvectors can be differentiated
-        return False
+    if order > 2:  # no symmetric matrix, whose eigenvectors can be differentiated; `False` would be another solver
+        raise ValueError(
+            f"Robin: with traced `a` and `b` a space of order {order} has no diagonal form. Give a solver that needs "
+            "none (solver=diffrax.Tsit5(), or one of jaxsim.linear), take numbers, or order 2."
+        )
     return DenseBasis.from_matrix(second_derivative(axis, kinds, coefficients, order))
 
 

@@ -5,6 +5,7 @@ wall's axis of size one, or `None` where nothing is known. Linear functions that
 apply to traces as they do to nodal values.
 """
 
+import dataclasses
 from collections.abc import Callable
 
 import jax.numpy as jnp
@@ -97,7 +98,11 @@ def combine(function: Callable, traces: list[Traces]) -> Traces:
     def one(*members):
         if isinstance(members[0], Periodic):
             return members[0]
-        return members[0].with_value(function(*(c.value for c in members))) if same_kind(members) else None
+        known = same_kind(members)
+        if known is False:
+            return None
+        total = members[0].with_value(function(*(c.value for c in members)))
+        return total if known is True else dataclasses.replace(total, known=known)
 
     return tuple(tuple(one(*members) for members in zip(*pairs)) for pairs in zip(*traces))
 
@@ -134,6 +139,10 @@ def with_walls(values, along: int, sides: tuple[Trace, Trace], order: int, axis:
 
 def ghosts(values, along: int, depth: int, trace: Trace, order: int, axis: Axis, end: int):
     """`depth` ghost values beyond one end of an axis, in ascending order."""
+    if trace is not None and trace.known is not None:
+        certain = dataclasses.replace(trace, known=None)
+        either = (ghosts(values, along, depth, condition, order, axis, end) for condition in (certain, None))
+        return jnp.where(trace.known, *either)
     trace = None if isinstance(trace, Dirichlet) and axis.gaps[end] == 0 else trace  # the node on the wall knows
     count, kept = values.shape[along], closing_nodes(trace, order, axis.gaps[end] == 0)
     inside = (

@@ -1,6 +1,8 @@
 """Conditions on the sides of a box."""
 
 import abc
+import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -20,13 +22,22 @@ class _Law(eqx.Module):
 
 
 def _leaf(value: Any) -> Any:
-    """Numbers and arrays as inexact arrays, functions as modules; the plain number zero as `None`, known to be zero."""
-    if value is None or (isinstance(value, (int, float)) and value == 0):
+    """Numbers, zero among them, and arrays as inexact arrays, functions as modules; `None` is zero without a leaf."""
+    if value is None:
         return None
     if callable(value):
         return _Law(value) if jax.tree_util.all_leaves([value]) else value
     array = jnp.asarray(value)
     return array if jnp.issubdtype(array.dtype, jnp.inexact) else array.astype(jnp.result_type(float))
+
+
+def is_zero(value: Any) -> bool:
+    """Whether a right-hand side is known to be zero. A traced one is not known, and may be differentiated."""
+    if isinstance(value, tuple):
+        return all(map(is_zero, value))
+    if value is None or callable(value):
+        return value is None
+    return is_concrete(value) and not np.any(np.asarray(value))
 
 
 class _Known(eqx.Module):
@@ -44,7 +55,12 @@ def _number(value: Any) -> Any:
 
 
 class Boundary(eqx.Module):
-    """A condition on one side of a box."""
+    """A condition on one side of a box.
+
+    `known` is a boolean where the program that runs has to find out whether a field satisfies it, `None` elsewhere.
+    """
+
+    known = None
 
     @abc.abstractmethod
     def coefficients(self) -> tuple[Any, Any]:
@@ -53,6 +69,10 @@ class Boundary(eqx.Module):
     @abc.abstractmethod
     def with_value(self, value: Any) -> "Boundary":
         """The same kind of condition with another right-hand side."""
+
+    def simplified(self) -> "Boundary":
+        """The same condition, without an array where its right-hand side is known to be zero."""
+        return self.with_value(None) if is_zero(getattr(self, "value", None)) else self
 
 
 class Periodic(Boundary):
@@ -72,7 +92,8 @@ class Dirichlet(Boundary):
 
     - `value`: $g$; a number, an array that broadcasts against `(*components, *side)`, where `side` is the
         grid's shape without the side's axis, or a callable `value(t, *x)` of time and of all coordinates of
-        the side's points (arrays of shape `side`).
+        the side's points (arrays of shape `side`). Zero, as a leaf that can be differentiated, is `Dirichlet(0.0)`;
+        `Dirichlet()` is zero without one.
     """
 
     value: Any = eqx.field(converter=_leaf, default=None)
@@ -119,6 +140,7 @@ class Robin(Boundary):
     a: Any = eqx.field(converter=_number)
     b: Any = eqx.field(converter=_number)
     value: Any = eqx.field(converter=_leaf, default=None)
+    known: Any = eqx.field(default=None, kw_only=True)
 
     def __check_init__(self):
         if is_concrete(*self.coefficients()) and not any(np.any(np.asarray(c)) for c in self.coefficients()):
@@ -129,7 +151,7 @@ class Robin(Boundary):
         return a, b
 
     def with_value(self, value):
-        return Robin(self.a, self.b, value)
+        return dataclasses.replace(self, value=value)
 
 
 Sides = tuple[Boundary, Boundary]
@@ -166,13 +188,22 @@ def is_concrete(*values: Any) -> bool:
     return not any(isinstance(v, jax.core.Tracer) for v in values)
 
 
-def same_kind(conditions: list) -> bool:
-    """Whether conditions, some possibly unknown (`None`), differ in their right-hand sides only."""
+def same_kind(conditions: list) -> Any:
+    """Whether conditions, some possibly unknown (`None`), differ in their right-hand sides only.
+
+    Their classes decide, and then the numbers $a$, $b$: where one is traced the answer is a traced boolean.
+    """
     first = conditions[0]
     if any(type(c) is not type(first) or c is None for c in conditions):
         return False
-    return all(all(map(_equal, c.coefficients(), first.coefficients())) for c in conditions)
+    pairs = [pair for c in conditions[1:] for pair in zip(c.coefficients(), first.coefficients())]
+    answers = [_equal(a, b) for a, b in pairs if a is not b] + [c.known for c in conditions if c.known is not None]
+    traced = [answer for answer in answers if not is_concrete(answer)]
+    if not all(answer for answer in answers if is_concrete(answer)):
+        return False
+    return functools.reduce(jnp.logical_and, traced) if traced else True
 
 
-def _equal(a: Any, b: Any) -> bool:
-    return a is b or (is_concrete(a, b) and np.array_equal(a, b))
+def _equal(a: Any, b: Any) -> Any:
+    xp, dtype = np if is_concrete(a, b) else jnp, jnp.result_type(float)
+    return xp.equal(xp.asarray(a, dtype), xp.asarray(b, dtype))

@@ -19,7 +19,7 @@ from ._bases import axis_basis
 from ._modes import FiniteDifferenceModes, Nodal, modal_partial, over_total, varying_error
 from ._walls import Trace, Traces
 from ._windows import at_points, windows
-from .boundary import Dirichlet, Neumann, Periodic, is_concrete, per_side
+from .boundary import Dirichlet, Neumann, Periodic, is_concrete, is_zero, per_side
 
 _ORDERS = (2, 4, 6, 8)
 
@@ -375,6 +375,10 @@ class FiniteDifference(Space):
         boundary = tuple(tuple(c.with_value(None) for c in pair) for pair in self.boundary)
         return dataclasses.replace(self, boundary=boundary, time=None)
 
+    def simplified(self) -> "FiniteDifference":
+        boundary = tuple(tuple(c.simplified() for c in pair) for pair in self.boundary)
+        return dataclasses.replace(self, boundary=boundary)
+
     def modes(self) -> "FiniteDifferenceModes | None":
         if self.mesh is not None:
             return None
@@ -388,7 +392,7 @@ class FiniteDifference(Space):
 
     @property
     def affine(self) -> bool:
-        return any(c.value is not None for pair in self.boundary for c in pair if not isinstance(c, Periodic))
+        return any(not is_zero(c.value) for pair in self.boundary for c in pair if not isinstance(c, Periodic))
 
     def _through_modes(self, function: Callable, u: Field) -> Field:
         """A function of modal amplitudes; the result satisfies the conditions of the space with zero data."""

@@ -6,7 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 
-from .boundary import Boundary, Dirichlet, Neumann, _leaf, is_concrete
+from .boundary import Boundary, Dirichlet, Neumann, _leaf, is_concrete, is_zero
 
 
 class FlowBoundary(Boundary):
@@ -78,6 +78,13 @@ class NoSlip(FlowBoundary):
 
     def with_value(self, value):
         return type(self)(value)
+
+    def simplified(self):
+        if is_zero(self.velocity):
+            return self.with_value(None)
+        if callable(self.velocity):
+            return self
+        return self.with_value(tuple(None if is_zero(v) else v for v in self.velocity))
 
 
 class MovingWall(NoSlip):

@@ -96,7 +96,10 @@ def _place(mesh: Mesh, array, axis: int) -> jax.Array:
     return jax.device_put(array, NamedSharding(auto, slab_spec(mesh, jnp.ndim(array), axis)))
 
 
-def error_if(value, failed: jax.Array, message: str):
+TIMED = "error_at"  # the name of a check in a trace whose last argument is a time
+
+
+def error_if(value, failed: jax.Array, message: str, time: jax.Array | None = None):
     """`eqx.error_if` that is safe for fields cut over a mesh.
 
     Used directly on an array that is cut, `eqx.error_if` gathers it on one device, and raises there only: the others
@@ -109,6 +112,7 @@ def error_if(value, failed: jax.Array, message: str):
         every device if there are such fields.
     - `failed`: boolean, the same on every device, such as `~jnp.isfinite(state).all()` (one all-reduce of one bit).
     - `message`: text of the error.
+    - `time`: when it happened, for the errors of js.ensemble.
 
     **Returns:** `value`, which must be used: a check whose result nobody needs is removed by the compiler, as happens
     to a check on a scalar that only `jax.grad` asks for.
@@ -116,7 +120,7 @@ def error_if(value, failed: jax.Array, message: str):
     nodes = jax.tree.leaves(value, is_leaf=_is_field)
     mesh = next((node.space.mesh for node in nodes if _is_cut(node)), None)
     if mesh is None:
-        return eqx.error_if(value, failed, message)
+        return eqx.error_if(value, failed, message) if time is None else _error_at(value, failed, message, time)
     specs, arrays = [PartitionSpec()], [jnp.any(failed)]
     for node in nodes:
         specs += _specs(node)
@@ -127,6 +131,17 @@ def error_if(value, failed: jax.Array, message: str):
 
     checked = map_shards(check, mesh, tuple(specs), specs[1:], check_vma=False)(*arrays)
     return jax.tree.unflatten(jax.tree.structure(value), checked)
+
+
+def _error_at(value, failed, message: str, time):
+    """A check whose trace tells the time: infinity where it passes."""
+
+    def error_at(leaves, when):
+        return eqx.error_if(leaves, when != jnp.inf, message)
+
+    leaves, structure = jax.tree.flatten(value)
+    when = jnp.where(failed, jax.lax.stop_gradient(time), jnp.inf)
+    return jax.tree.unflatten(structure, jax.jit(error_at)(leaves, when))
 
 
 def _specs(node) -> list[PartitionSpec]:

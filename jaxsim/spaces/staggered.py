@@ -301,6 +301,10 @@ class Staggered(Space):
         boundary = tuple(tuple(c.with_value(None) for c in pair) for pair in self.boundary)
         return dataclasses.replace(self, boundary=boundary, time=None)
 
+    def simplified(self) -> "Staggered":
+        boundary = tuple(tuple(c.simplified() for c in pair) for pair in self.boundary)
+        return dataclasses.replace(self, boundary=boundary)
+
     @property
     def affine(self) -> bool:
         return any(part.affine for part in self.parts())

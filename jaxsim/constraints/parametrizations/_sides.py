@@ -22,11 +22,11 @@ class Condition(eqx.Module):
 
     @staticmethod
     def of(boundary: Any, name: str) -> "Condition":
-        """The numbers and the value of a `js.Dirichlet`, `js.Neumann` or `js.Robin`."""
+        """The numbers of a `js.Dirichlet`, `Neumann` or `Robin`, and the value, `None` where it is known as zero."""
         if not isinstance(boundary, Boundary) or isinstance(boundary, Periodic):
             raise ValueError(f"{name}: a condition is {HINT}; got {boundary!r}.")
         a, b = boundary.coefficients()
-        return Condition(frozen(a), frozen(b), frozen(boundary.value))
+        return Condition(frozen(a), frozen(b), frozen(boundary.simplified().value))
 
     @property
     def on_value(self) -> bool:
