@@ -314,7 +314,7 @@ def test_solvers_share_their_paths():
     reference = run(ETDRK2())
     quiet = js.rollout(js.equations.Burgers(0.1), u0, dt=0.01, steps=50).values
     assert jnp.max(jnp.abs(quiet - reference)) > 0.1
-    for solver in (None, IMEXRK2(), dfx.Heun()):
+    for solver in (None, IMEXRK2(), dfx.Bosh3()):  # the last slope of Bosh3 is the first of its next step
         np.testing.assert_allclose(run(solver), reference, atol=2e-4)
     np.testing.assert_allclose(run(ETDAB2()), reference, atol=1e-2)  # between kicks it extrapolates slopes
 
