@@ -1,11 +1,13 @@
 """The words that equations are written in: free functions that dispatch on what the field is made of."""
 
+import functools
 from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 
 from .field import Field
+from .norms import power_of_two
 
 
 def _field(u) -> Field:
@@ -189,8 +191,15 @@ def inner(u: Field, v: Field) -> jax.Array:
 
 
 def norm(u: Field) -> jax.Array:
-    """Norm $(\\int |u|^2)^{1/2}$ over all components: a real scalar, differentiable away from zero."""
-    return jnp.sqrt(jnp.real(inner(u, u)))
+    """Norm $(\\int |u|^2)^{1/2}$ over all components: a real scalar, whose derivative at zero is zero."""
+    precision = jnp.finfo(_field(u).dtype).dtype
+    arrays = [leaf for leaf in jax.tree.leaves(u.data) if jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)]
+    sizes = [jnp.max(jnp.abs(leaf), initial=0).astype(precision) for leaf in arrays]  # see norms.py
+    scale = power_of_two(functools.reduce(jnp.maximum, sizes)) if sizes else jnp.ones(())
+    part = u * (1 / scale)
+    square = jnp.real(inner(part, part))
+    positive = square > 0
+    return scale * jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1)), jnp.where(square == 0, 0, jnp.nan))
 
 
 def pointwise(function: Callable, *fields: Field, degree: int = 2) -> Field:

@@ -7,6 +7,7 @@ costs one more pass, rounds nothing, and gives the same bits as the plain formul
 
 import functools
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -38,17 +39,79 @@ def root_mean_squares(array: jax.Array, axes: tuple[int, ...]) -> jax.Array:
     return jnp.squeeze(scale * _root(mean), axes)
 
 
+def lengths(array: jax.Array, axis: int = -1) -> jax.Array:
+    """The 2-norms along one axis of an array, each with a scale of its own; otherwise as `norm`."""
+    if not array.shape[axis]:
+        return jnp.sum(jnp.abs(array), axis)
+    scale = power_of_two(jnp.max(jnp.abs(jax.lax.stop_gradient(array)), axis, keepdims=True))
+    return jnp.squeeze(scale, axis) * _root(jnp.sum(_squares(array / scale), axis))
+
+
+def quotient(a: jax.Array, b: jax.Array) -> jax.Array:
+    """`a / b`, whose derivatives stay in the range of numbers as well: JAX's own divide by the square of `b`."""
+    # By products alone: compilers gather divisors in one product, which may leave the range.
+    size = jax.lax.stop_gradient(jnp.abs(b))
+    inverse = jnp.where((size > 0) & jnp.isfinite(size), _power_at(size, -_exponents(size)), 1)
+    return a / (b * inverse) * inverse
+
+
 def power_of_two(size: jax.Array) -> jax.Array:
     """The power of two just above a positive number, by which division is exact; one for zero, infinity and NaN.
 
     Its derivative is zero, so that what is divided by it and multiplied again has the derivative it should have.
     """
     size = jax.lax.stop_gradient(size)
+    return jnp.where((size > 0) & jnp.isfinite(size), _power_at(size, _exponents(size)), 1)
+
+
+def units_of(sizes: jax.Array) -> jax.Array:
+    """Powers of two for parts of a system that have units of their own, one for parts of ordinary sizes.
+
+    Together they are within 2⁸ of the largest size, and the units of parts that are much smaller than that, by a third
+    of the digits, are smaller. So nothing that is ordinary is scaled, not even by an estimate of its size.
+
+    **Arguments:**
+
+    - `sizes`: a vector; parts of size zero have the unit of the largest.
+    """
+    step = jnp.finfo(sizes.dtype).nmant // 3
+
+    def rounded(exponents):
+        largest = jnp.max(jnp.where(sizes > 0, exponents, jnp.iinfo(exponents.dtype).min // 2), initial=-(2**14))
+        common = 16 * ((largest + 8) // 16)
+        return jnp.where(sizes > 0, common - step * ((largest - exponents) // step), common)
+
+    sizes = jnp.where(jnp.isfinite(sizes), jax.lax.stop_gradient(sizes), 0)
+    return jnp.where(jnp.any(sizes > 0), _power_at(sizes, rounded(_exponents(sizes))), 1)
+
+
+def unit_of(size: jax.Array) -> jax.Array:
+    """`units_of` for one number."""
+    return units_of(size[None])[0]
+
+
+def sizes_of_rows(product: Callable[[jax.Array], jax.Array], like: jax.Array) -> jax.Array:
+    """Norms of the rows of a matrix that is known by its products, from three of these, right within a small factor.
+
+    **Arguments:**
+
+    - `product`: a linear function of vectors like `like`, `(n,)`.
+    """
+    place = jnp.arange(like.size)
+    draws = [jnp.cos((place * place * k + place).astype(like.dtype)).reshape(like.shape) for k in (3, 5, 7)]
+    draws = [jnp.where(jnp.isnan(like), jnp.nan, draw) for draw in draws]  # over devices they vary as `like` does
+    return jax.lax.stop_gradient(lengths(jnp.stack([product(draw) for draw in draws]), 0))
+
+
+def _exponents(size):
     usual = (size > 0) & jnp.isfinite(size)
+    return jnp.frexp(jnp.where(usual, size, 0.5))[1]
+
+
+def _power_at(size, exponents):
     # Divisors and their reciprocals stay normal numbers: compilers divide by multiplying, and flush subnormals to zero.
     limits = jnp.finfo(size.dtype)
-    exponent = jnp.clip(jnp.frexp(jnp.where(usual, size, 0.5))[1], limits.minexp + 1, limits.maxexp - 2)
-    return jnp.where(usual, jnp.ldexp(jnp.ones_like(size), exponent), 1)
+    return jnp.ldexp(jnp.ones_like(size), jnp.clip(exponents, limits.minexp + 1, limits.maxexp - 2))
 
 
 def _scaled(tree, mean) -> jax.Array:
@@ -63,9 +126,9 @@ def _scaled(tree, mean) -> jax.Array:
     return scale * _root(total)
 
 
-def _root(square):
-    positive = square != 0  # the derivative of a root at zero is not finite
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1)), 0)
+def _root(total):
+    positive = total != 0  # the derivative of a root at zero is not finite
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, total, 1)), 0)
 
 
 def _squares(array):

@@ -1,6 +1,7 @@
 """Structure found on stand-ins, kinds of method that nobody chose, steps that no scheme survives."""
 
 import diffrax as dfx
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,8 +20,8 @@ class Switched(js.Equation):
     """A drift, or a coupling of two components, that is there beyond a threshold only."""
 
     c: float | jax.Array
-    beyond: float | jax.Array
-    coupled: bool
+    beyond: float = eqx.field(static=True)
+    coupled: bool = eqx.field(static=True)
 
     def linear(self, u):
         factor = jnp.maximum(self.c - self.beyond, 0)
@@ -75,7 +76,7 @@ class Heat(js.Equation):
 @pytest.mark.parametrize(
     "space",
     [
-        js.FiniteDifference(js.Grid(28, stretching=js.TanhStretching(3.0)), js.Neumann(0.0), order=4),
+        js.FiniteDifference(js.Grid(20, stretching=js.TanhStretching(2.0)), js.Neumann(0.0), order=4),
         js.FiniteDifference(js.Grid(32), js.Dirichlet(0.0), order=8),
         js.FiniteDifference(js.Grid(32), js.Dirichlet(0.0), mesh=jax.make_mesh((1,), ("x",))),
     ],
@@ -112,7 +113,7 @@ def test_unstable_steps_are_refused_with_the_largest_stable_one(solver):
 
 
 def test_the_bound_of_forward_euler_is_two_over_the_largest_eigenvalue():
-    with pytest.raises(ValueError, match="`dt` below 0.00049,"):  # 2 / (4 * 32^2) = 4.88e-4
+    with pytest.raises(ValueError, match="`dt` below 0.000488,"):  # 2 / (4 * 32^2)
         js.rollout(Heat(), V0, dt=1e-3, steps=10_000, solver=dfx.Euler())
 
 
@@ -125,7 +126,7 @@ def test_waves_and_growth_are_not_taken_for_instability():
             return 30.0 * u
 
     u = js.rollout(Growth(), U0, dt=1e-2, steps=100, solver=dfx.Tsit5())
-    np.testing.assert_allclose(u.values, np.exp(30.0) * U0.values, rtol=1e-4)
+    np.testing.assert_allclose(u.values, np.exp(30.0) * U0.values, rtol=1e-4, atol=1e-2)
 
 
 class Runaway(js.Equation):

@@ -199,7 +199,7 @@ def test_solvers_without_an_exponential_are_close_where_they_resolve():
     within(jnp.mean(jnp.abs(a[:, 1:]) ** 2, 0), factor * 0.09 / (2 * nu * k**2), n)
 
 
-@pytest.mark.parametrize("dt", [0.02, 0.08])
+@pytest.mark.parametrize("dt", [pytest.param(0.02, marks=pytest.mark.slow), 0.08])
 def test_burgers_keeps_equipartition(dt):
     """Noise sigma = s k: white noise of variance s^2 / 2 nu in every mode is invariant under both parts of the flow."""
     n, nu, s = 600, 0.4, 0.5
@@ -290,6 +290,7 @@ def test_a_forced_flow_balances_injection_and_dissipation():
     assert abs(jnp.mean(found) - rate) < 3 * error
 
 
+@pytest.mark.slow
 def test_noise_between_walls_keeps_a_velocity_free_of_divergence():
     space = js.Staggered(js.Grid((6, 6)), js.NoSlip())
     u0 = space.field(lambda x, y: (0 * x, 0 * y))

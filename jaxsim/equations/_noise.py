@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from ..norms import power_of_two
 from ._checks import as_array
 
 _CHUNK = 4096  # points that are evaluated together, where the points are no grid
@@ -74,6 +75,8 @@ class RandomSeries(eqx.Module):
         if self.solenoidal:
             direction = scaled / np.where(number == 0, 1.0, number)
             coefficients = coefficients - direction * jnp.sum(direction * coefficients, 0)
+        unit = power_of_two(jnp.max(deviation))  # the deviation has no unit that counts, and its square may have none
+        coefficients, deviation = coefficients / unit, deviation / unit
         if self.normalized:
             power = 0.5 * jnp.sum(jnp.abs(coefficients) ** 2)
         else:

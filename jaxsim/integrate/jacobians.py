@@ -10,6 +10,7 @@ import numpy as np
 
 from ..equations import Equation, is_field
 from ..linear import StencilOperator, StencilPattern, compress, find_stencil
+from ..norms import norm, power_of_two
 from ..spaces import FiniteDifference, Space
 from .preparation import check_state, spaces_of
 from .term import SemilinearTerm
@@ -94,7 +95,10 @@ class ModalPreconditioner(eqx.Module):
         image = self._through(self.symbol.rounded(dtype), vector)
         change = jax.tree.map(lambda a, b: a - b, vector, operator.mv(vector))
         dot = lambda a, b: sum(jnp.vdot(x, y).real for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b)))
-        sigma = dot(image, change) / dot(image, image)
+        divided = lambda a, size: jax.tree.map(lambda x: x / size, a)
+        sizes = power_of_two(norm(image)), power_of_two(norm(change))
+        image, change = (divided(a, size) for a, size in zip((image, change), sizes))
+        sigma = dot(image, change) / dot(image, image) * (sizes[1] / sizes[0])
         inverse = (self.symbol.identity() - self.symbol * sigma).inverse().rounded(dtype)
         return lambda v: self._through(inverse, v)
 

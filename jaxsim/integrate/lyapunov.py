@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..equations import Equation, is_field
+from ..norms import lengths, norm
 from ..spaces import Space, error_if
 from .explicit import unrolled
 from .origin import since
@@ -92,7 +93,8 @@ def kaplan_yorke_dimension(exponents: Any, dimension: int | None = None) -> jax.
     index = jnp.sum(jnp.cumprod(sums >= 0))
     following = jnp.minimum(index, count - 1)
     before = jnp.where(index > 0, sums[jnp.maximum(index - 1, 0)], 0)
-    fraction = jnp.where(index < count, before / jnp.maximum(jnp.abs(exponents[following]), 1e-30), 0)
+    rate = jnp.where(index < count, jnp.abs(exponents[following]), 1)  # not zero where sums turn negative
+    fraction = jnp.where(index < count, before / rate, 0)
     value = index + fraction
     if dimension is None or dimension <= count:
         return value
@@ -219,7 +221,7 @@ class _Flow(eqx.Module):
         q, r = jnp.linalg.qr(columns)
         diagonal = jnp.diagonal(r)
         q = q * jnp.where(diagonal < 0, -1, 1).astype(q.dtype)
-        return jax.vmap(self.real.tangent)(q.T), jnp.abs(diagonal), jnp.linalg.norm(columns, axis=0)
+        return jax.vmap(self.real.tangent)(q.T), jnp.abs(diagonal), lengths(columns, 0)
 
     def admissible(self, y, vectors):
         """The part of tangent vectors that lies in the subspace and keeps the equation's constraint."""
@@ -239,7 +241,7 @@ class _Flow(eqx.Module):
             return jnp.asarray(True)
         once, twice = (jax.vmap(self.real.coordinates)(v) for v in (vectors, self.admissible(y, vectors)))
         tolerance = jnp.sqrt(jnp.finfo(once.dtype).eps)
-        return jnp.linalg.norm(twice - once) <= tolerance * jnp.linalg.norm(once)
+        return norm(twice - once) <= tolerance * norm(once)
 
     def time(self, count):
         """The time after a number of steps."""

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..equations import is_field
+from ..norms import lengths, power_of_two
 
 
 class PredictionTime(eqx.Module):
@@ -89,11 +90,13 @@ def normalized_error(prediction: Any, truth: Any, *, scale: Any = None) -> jax.A
     axes = tuple(range(1, truth.ndim))
     difference = jnp.abs(prediction - truth)
     if scale is not None:
-        return jnp.sqrt(jnp.mean((difference / jnp.asarray(scale)) ** 2, axes))
+        return _root_mean_square(difference / jnp.asarray(scale), axes)
+    unit = power_of_two(jnp.max(jnp.abs(truth)))
+    truth, difference = truth / unit, difference / unit
     variance = jnp.mean(jnp.var(truth, axis=0))
     if not isinstance(variance, jax.core.Tracer) and not variance > 0:
         raise ValueError("normalized_error: the truth does not change in time; pass a `scale`.")
-    return jnp.sqrt(jnp.mean(difference**2, axes) / variance)
+    return _root_mean_square(difference / jnp.sqrt(variance), axes)
 
 
 def smape(prediction: Any, truth: Any) -> jax.Array:
@@ -116,6 +119,10 @@ def smape(prediction: Any, truth: Any) -> jax.Array:
     relative = jnp.where(size == 0, 0, jnp.abs(prediction - truth) / jnp.where(size == 0, 1, size))
     means = jnp.mean(relative, tuple(range(1, truth.ndim)))
     return 200 * jnp.cumsum(means) / jnp.arange(1, len(means) + 1, dtype=means.dtype)
+
+
+def _root_mean_square(errors, axes):
+    return lengths(errors.reshape(len(errors), -1)) / np.sqrt(max(errors[0].size, 1)).astype(errors.dtype)
 
 
 def _pair(prediction, truth):

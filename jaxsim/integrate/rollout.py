@@ -54,8 +54,8 @@ def rollout(equation: Equation, u0: Any, *, dt, steps: int, t0=0.0, solver: dfx.
     - `dt`: step size, a positive number; may be traced.
     - `steps`: number of steps, a static whole number.
     - `t0`: initial time.
-    - `solver`: any jaxsim or diffrax solver with a fixed step; `None` takes `Krogstad4` where the space diagonalizes
-        the linear part, and `diffrax.Tsit5` where it does not.
+    - `solver`: any jaxsim or diffrax solver with a fixed step; `None` takes `Krogstad4`, and `diffrax.Tsit5`
+        without a linear part.
     - `save_every`: keep every so many-th state; must divide `steps`.
     - `block`: steps between stored states of the reverse pass; `None` balances memory.
     - `progress`: show a progress bar.
@@ -72,7 +72,8 @@ def rollout(equation: Equation, u0: Any, *, dt, steps: int, t0=0.0, solver: dfx.
     `steps // save_every` (the initial state is not among them).
 
     **Raises:** `Diverged` at the first state that is not finite or step that is too long (an equinox run-time error
-    inside `jax.jit`).
+    inside `jax.jit`); `ValueError` for explicit steps that a linear part makes unstable, and for one without a diagonal
+    form and `solver`.
     """
     result = march(equation, u0, dt=dt, steps=steps, t0=t0, solver=solver, save_every=save_every, block=block,
                    progress=progress, noise=noise, key=key, first_step=first_step, courant=courant)  # fmt: skip

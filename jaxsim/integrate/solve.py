@@ -67,7 +67,7 @@ def solve(equation: Equation, u0: Any, t1, dt=None, *, t0=0.0, saveat=None, rtol
     - `rtol`, `atol`: tolerances of adaptive steps, for the root mean square over the box of the error of a step, in
         each component beside its own size: see `js.integrate.Tolerance`. Without an `atol` that is its largest size so
         far.
-    - `solver`: any jaxsim or diffrax solver; `None` takes `Krogstad4` or, without a diagonal form, `diffrax.Tsit5`.
+    - `solver`: any jaxsim or diffrax solver; `None` takes `Krogstad4`, and `diffrax.Tsit5` without a linear part.
     - `stepsize_controller`: a diffrax controller instead of tolerances.
     - `adjoint`: a diffrax adjoint; jaxsim's solvers take all but `BacksolveAdjoint`. `None` takes
         `diffrax.RecursiveCheckpointAdjoint`, and `diffrax.DirectAdjoint` for the derivatives that the first lacks.

@@ -42,7 +42,7 @@ def check_stable(term: SemilinearTerm, solver: dfx.AbstractSolver, dt, steps: in
         low, high = (middle, high) if stable else (low, middle)
     raise ValueError(
         f"steps of {float(dt):.3g} with {type(innermost(_inner(solver))).__name__} are unstable for the linear part of "
-        f"{type(term.equation).__name__}: take `dt` below {low:.2g}, or a solver that treats that part exactly or "
+        f"{type(term.equation).__name__}: take `dt` below {low:.3g}, or a solver that treats that part exactly or "
         "implicitly, such as jaxsim.integrate.Krogstad4() or IMEXRK3()."
     )
 
@@ -51,12 +51,18 @@ def _inner(solver):
     return solver.solver if isinstance(solver, ExplicitSteps) else solver
 
 
-def _tableau(solver):
-    """The Butcher tableau of an explicit scheme, or `None`."""
-    solver = innermost(solver)
-    solver = _inner(solver)
-    explicit = isinstance(solver, dfx.AbstractERK) and isinstance(solver.tableau, dfx.ButcherTableau)
-    return solver.tableau if explicit else None
+def _tableau(solver) -> tuple[np.ndarray, np.ndarray] | None:
+    """The matrix and the weights of an explicit Runge-Kutta scheme, or `None`."""
+    solver = innermost(_inner(innermost(solver)))
+    if isinstance(solver, dfx.Euler):
+        return np.zeros((1, 1)), np.ones(1)
+    if not isinstance(solver, dfx.AbstractERK) or not isinstance(solver.tableau, dfx.ButcherTableau):
+        return None
+    weights = np.asarray(solver.tableau.b_sol)
+    matrix = np.zeros((len(weights), len(weights)))
+    for row, entries in enumerate(solver.tableau.a_lower, 1):
+        matrix[row, :row] = entries
+    return matrix, weights
 
 
 def _eigenvalues(term: SemilinearTerm, y0) -> np.ndarray | None:
@@ -77,13 +83,10 @@ def _eigenvalues(term: SemilinearTerm, y0) -> np.ndarray | None:
 
 def _growth(tableau, z) -> float:
     """The logarithm of the largest factor by which a step exceeds the exact solution."""
-    order = len(tableau.b_sol)
-    matrix = np.zeros((order, order))
-    for row, entries in enumerate(tableau.a_lower, 1):
-        matrix[row, :row] = entries
-    factor, power = np.ones_like(z), np.ones(order)
-    for k in range(1, order + 1):
-        factor = factor + z**k * (np.asarray(tableau.b_sol) @ power)
+    matrix, weights = tableau
+    factor, power = np.ones_like(z), np.ones(len(weights))
+    for k in range(1, len(weights) + 1):
+        factor = factor + z**k * (weights @ power)
         power = matrix @ power
     with np.errstate(divide="ignore"):
         return float(np.max(np.log(np.abs(factor)) - np.maximum(z.real, 0)))

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ..norms import norm
+from ..norms import norm, power_of_two
 
-__all__ = ["divided", "dot", "minus", "norm", "plus", "real_dtype", "scaled", "where", "zeros"]
+__all__ = ["divided", "dot", "minus", "norm", "plus", "real_dtype", "root_dot", "scaled", "where", "zeros"]
 
 Vector = Any  # a pytree of inexact arrays
 
@@ -37,6 +37,14 @@ def scaled(factor: Any, a: Vector) -> Vector:
 def divided(a: Vector, divisor: Any) -> Vector:
     """`a / divisor`; a division, so that divisors near the least number do not overflow."""
     return jax.tree.map(lambda x: (x / divisor).astype(x.dtype), a)
+
+
+def root_dot(a: Vector, b: Vector) -> tuple[jax.Array, jax.Array]:
+    """The root of an inner product, zero where that is negative, and its sign, without squares of large numbers."""
+    # The scales are squares of powers of two, so that their roots are exact.
+    of_a, of_b = (power_of_two(jnp.sqrt(norm(v))) for v in (a, b))
+    square = dot(divided(divided(a, of_a), of_a), divided(divided(b, of_b), of_b))
+    return jnp.sqrt(jnp.maximum(square, 0)) * of_a * of_b, jnp.sign(square)
 
 
 def plus(a: Vector, factor: Any, b: Vector) -> Vector:

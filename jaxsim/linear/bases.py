@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from ..norms import power_of_two
 from . import transforms
 
 
@@ -403,9 +404,10 @@ def _traced_eigenbasis(matrix: jax.Array, weights) -> tuple[jax.Array, jax.Array
         ~(asymmetry <= jnp.maximum(rounding, _SYMMETRY)),
         "a traced second-derivative matrix needs positive weights that make it symmetric: pass `weights`.",
     )
-    eigenvalues, vectors = jnp.linalg.eigh(symmetric)
+    unit = power_of_two(jnp.abs(symmetric).max())  # eigenvalues are found by squares
+    eigenvalues, vectors = jnp.linalg.eigh(symmetric / unit)
     null = jnp.abs(eigenvalues) <= rounding * jnp.abs(eigenvalues).max()
-    eigenvalues = jnp.where(null, 0.0, eigenvalues)[::-1]
+    eigenvalues = unit * jnp.where(null, 0.0, eigenvalues)[::-1]
     return eigenvalues, (vectors.T * root)[::-1], (vectors / root[:, None])[:, ::-1]
 
 

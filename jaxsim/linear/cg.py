@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import lineax as lx
 from jax import lax
 
+from ..norms import power_of_two, quotient
 from . import _trees
 from ._system import BREAKDOWN, ROUNDING, RUNNING, SINGULAR, Cycle, System, check_tolerances, iterate, prepare
 from ._trees import Vector
@@ -70,6 +71,7 @@ class _Run(NamedTuple):
     x: Vector
     r: Vector
     p: Vector
+    units: tuple[jax.Array, jax.Array]  # of M and A, powers of two by which they are divided
     product: jax.Array  # <r, M r>, of the step before
     size: jax.Array  # <p, M^-1 p>
     largest: jax.Array  # of the Rayleigh quotients of M A along the directions
@@ -86,28 +88,33 @@ def _cycle(system: System, b: Vector, target: jax.Array, max_steps: jax.Array) -
         return (run.status == RUNNING) & (run.norm > target) & (run.steps < max_steps)
 
     def advance(run: _Run):
-        z = system.precondition(run.r)
+        z, of_z = unit(run.steps, run.units[0], run.r, system.precondition(run.r))
         product = _trees.dot(run.r, z)
         beta = jnp.where(run.steps > 0, product / run.product, 0)
         p = _trees.plus(z, beta, run.p)
         size = product + beta**2 * run.size
-        image = system.operator.mv(p)
+        image, of_image = unit(run.steps, run.units[1], p, system.operator.mv(p))
         curvature = _trees.dot(p, image)
         largest = jnp.maximum(run.largest, jnp.abs(curvature) / size)
         floor = epsilon * largest * size
         ok = (curvature > floor) & (product > 0)
         alpha = product / jnp.where(ok, curvature, 1)
-        x, r = _trees.plus(run.x, alpha, p), _trees.plus(run.r, -alpha, image)
+        x, r = _trees.plus(run.x, alpha / of_image, p), _trees.plus(run.r, -alpha, image)
         norm = _trees.norm(r)
         ok = ok & jnp.isfinite(norm)
         indefinite = (curvature < -floor) | (product <= 0)
         status = jnp.where(ok, RUNNING, jnp.where(indefinite, BREAKDOWN, SINGULAR))
-        moved = _Run(x, r, p, product, size, largest, norm, run.steps, status)
+        moved = _Run(x, r, p, (of_z, of_image), product, size, largest, norm, run.steps, status)
         return _trees.where(ok, moved, run)._replace(steps=run.steps + 1, status=status)
+
+    def unit(steps, known, vector, image):
+        """An image in its unit, which the first step sets."""
+        unit = jnp.where(steps > 0, known, power_of_two(jnp.abs(_trees.dot(vector, image))))
+        return _trees.divided(image, unit), unit
 
     nothing, norm, zero = _trees.zeros(b), _trees.norm(b), jnp.zeros((), jnp.int32)
     none = jnp.zeros_like(norm)
-    start = _Run(nothing, b, nothing, none, none, none, norm, zero, zero + RUNNING)
+    start = _Run(nothing, b, nothing, (none + 1, none + 1), none, none, none, norm, zero, zero + RUNNING)
     end = lax.while_loop(unfinished, advance, start)
     return Cycle(end.x, end.steps, end.steps, end.status)
 
@@ -143,7 +150,12 @@ def fixed_steps_cg(operator: Any, b: Vector, y0: Vector | None = None, steps: in
     apply, invert = _function(operator), _function(preconditioner)
     y = _trees.zeros(b) if y0 is None else y0
     r = b if y0 is None else _trees.minus(b, apply(y0))
+    # Sizes of the residual and of M cancel; as powers of two they change nothing but the range.
+    size = power_of_two(_trees.norm(r))
+    r = _trees.divided(r, size)
     z = invert(r)
+    unit = power_of_two(_trees.norm(z))
+    z = _trees.divided(z, unit)
 
     def step(carry, _):
         y, r, p, product = carry
@@ -151,11 +163,11 @@ def fixed_steps_cg(operator: Any, b: Vector, y0: Vector | None = None, steps: in
         curvature = _trees.dot(p, image)
         # A zero direction is the end: no motion, and safe denominators keep the derivative finite.
         alive = (curvature != 0) & (product != 0)
-        alpha = jnp.where(alive, product / jnp.where(alive, curvature, 1), 0)
-        y, r = _trees.plus(y, alpha, p), _trees.plus(r, -alpha, image)
-        z = invert(r)
+        alpha = jnp.where(alive, quotient(product, jnp.where(alive, curvature, 1)), 0)
+        y, r = _trees.plus(y, size, _trees.scaled(alpha, p)), _trees.plus(r, -alpha, image)
+        z = _trees.divided(invert(r), unit)
         new = _trees.dot(r, z)
-        beta = jnp.where(alive, new / jnp.where(alive, product, 1), 0)
+        beta = jnp.where(alive, quotient(new, jnp.where(alive, product, 1)), 0)
         return (y, r, _trees.plus(z, beta, p), new), None
 
     (y, *_), _ = lax.scan(step, (y, r, z, _trees.dot(r, z)), None, steps)

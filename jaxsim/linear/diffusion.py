@@ -11,6 +11,7 @@ import lineax as lx
 import numpy as np
 from jax import lax
 
+from ..norms import power_of_two
 from .bases import Side
 from .symmetric import SymmetricOperator
 
@@ -39,7 +40,9 @@ def per_axis(sides: Any, dimension: int) -> Sides:
 
 def harmonic_mean(a: jax.Array, b: jax.Array) -> jax.Array:
     """2ab / (a + b): resistances of two half cells in series; exact in one dimension for jumps on faces."""
-    return 2 * a * b / (a + b)
+    of_a, of_b = power_of_two(jnp.abs(a)), power_of_two(jnp.abs(b))  # the product may leave the range of numbers
+    large = jnp.maximum(of_a, of_b)
+    return 2 * (a / of_a) * (b / of_b) / (a / large + b / large) * jnp.minimum(of_a, of_b)
 
 
 def arithmetic_mean(a: jax.Array, b: jax.Array) -> jax.Array:

@@ -96,8 +96,7 @@ def _advance(system: System, run: _Run) -> _Run:
     alpha = _trees.dot(run.z, image)
     image = _trees.plus(_trees.plus(image, -alpha, run.v), -run.beta, run.v_old)
     z = system.precondition(image)
-    square = _trees.dot(image, z)
-    beta = jnp.sqrt(jnp.maximum(square, 0))
+    beta, sign = _trees.root_dot(image, z)
     v, z = (_trees.divided(a, jnp.where(beta > 0, beta, 1)) for a in (image, z))
 
     # The last column of the tridiagonal matrix: two entries rotated before, and one that is rotated now.
@@ -105,7 +104,7 @@ def _advance(system: System, run: _Run) -> _Run:
     diagonal = run.s * run.delta - run.c * alpha
     delta, epsilon = -run.c * beta, run.s * beta
     gamma = jnp.hypot(diagonal, beta)
-    largest = jnp.maximum(run.largest, jnp.sqrt(alpha**2 + beta**2 + run.beta**2))
+    largest = jnp.maximum(run.largest, _trees.norm((alpha, beta, run.beta)))
     rounding = ROUNDING * jnp.finfo(gamma.dtype).eps
     # |A r| = phi hypot(diagonal, delta): zero for a residual that is not, in a singular and inconsistent system.
     regular = jnp.hypot(diagonal, delta) > rounding * largest
@@ -117,8 +116,8 @@ def _advance(system: System, run: _Run) -> _Run:
     x = _trees.plus(run.x, c * run.phi, w)
     r = _trees.plus(_trees.scaled(s**2, run.r), -c * phi, v)
     norm = _trees.norm(r)
-    ok = regular & (square >= 0) & jnp.isfinite(norm) & jnp.isfinite(gamma)
-    status = jnp.where(ok, RUNNING, jnp.where(square < 0, BREAKDOWN, SINGULAR))
+    ok = regular & (sign >= 0) & jnp.isfinite(norm) & jnp.isfinite(gamma)
+    status = jnp.where(ok, RUNNING, jnp.where(sign < 0, BREAKDOWN, SINGULAR))
     # Where the rounding error of A x exceeds the residual of the recurrence, that is no longer the true one: accuracy
     # is exhausted, or x grows along the null space of an inconsistent system, which the last step then leaves out.
     error = rounding * gain * _trees.norm(x)
@@ -136,11 +135,10 @@ def _cycle(system: System, b: Vector, target: jax.Array, max_steps: jax.Array) -
         return (run.status == RUNNING) & ~run.ended & (run.norm > target) & (run.steps < max_steps)
 
     z = system.precondition(b)
-    square = _trees.dot(b, z)
-    phi = jnp.sqrt(jnp.maximum(square, 0))
+    phi, sign = _trees.root_dot(b, z)
     v, z = (_trees.divided(a, jnp.where(phi > 0, phi, 1)) for a in (b, z))
     nothing, none, zero = _trees.zeros(b), jnp.zeros_like(phi), jnp.zeros((), jnp.int32)
-    status = jnp.where(square > 0, RUNNING, jnp.where(square <= 0, BREAKDOWN, SINGULAR))
+    status = jnp.where(sign > 0, RUNNING, jnp.where(sign <= 0, BREAKDOWN, SINGULAR))
     start = _Run(nothing, b, nothing, v, z, nothing, nothing, none, none - 1, none, none, none, phi, none, none,
                  _trees.norm(b), zero, status, zero > 0)  # fmt: skip
     end = lax.while_loop(unfinished, lambda run: _advance(system, run), start)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from ..norms import power_of_two
 from .bases import Side
 from .diffusion import Sides, VariableDiffusion, apply, diagonal
 from .symmetric import SymmetricOperator
@@ -236,7 +237,8 @@ def _inverse(faces, reaction, sides, shape):
     size = int(np.prod(shape))
     basis = jnp.eye(size, dtype=faces[0].dtype).reshape(size, *shape)
     matrix = jax.vmap(lambda u: apply(faces, reaction, sides, u))(basis).reshape(size, size)
-    values, vectors = jnp.linalg.eigh((matrix + matrix.T) / 2)
+    unit = power_of_two(jnp.max(jnp.abs(matrix)))  # eigenvalues are found by squares
+    values, vectors = jnp.linalg.eigh((matrix + matrix.T) / 2 / unit)
     zero = values <= size * jnp.finfo(values.dtype).eps * values[-1]
     least = jnp.min(jnp.where(zero, values[-1], values))
-    return (vectors / jnp.where(zero, least, values)) @ vectors.T
+    return (vectors / jnp.where(zero, least, values)) @ vectors.T / unit

@@ -11,6 +11,7 @@ import lineax as lx
 import numpy as np
 from jax import lax
 
+from ..norms import power_of_two
 from ._inverse import inverse as dense_inverse
 from .coloring import Offset, StencilPattern
 from .stencil import StencilOperator, apply, compress, packed, positions, shifted, unpacked
@@ -60,7 +61,7 @@ class StencilLU(lx.AbstractLinearSolver[_Factors]):
     - `pattern`: a [`StencilPattern`][jaxsim.linear.StencilPattern] of the operator.
 
     **Returns:** from `lineax.linear_solve`, a `lineax.Solution` without statistics. Its `result` is `singular` where
-    the residual is more than a fraction $\\sqrt\\epsilon$ of $\\|A\\|\\|x\\| + \\|b\\|$, and `breakdown` where the
+    a row's residual is more than a fraction $\\sqrt\\epsilon$ of $\\|a_i\\|\\|x\\| + |b_i|$, and `breakdown` where the
     operator differs on a random vector from what the pattern says of it.
 
     **Raises:** `ValueError` where operator and pattern do not fit.
@@ -84,9 +85,9 @@ class StencilLU(lx.AbstractLinearSolver[_Factors]):
         pattern, entries = state.matrix.pattern, state.matrix.entries
         right = packed(vector, pattern)
         solution = _solve(state, right)
-        residual = jnp.abs(apply(pattern, entries, solution) - right).max()
-        bound = jnp.abs(entries).max() * jnp.abs(solution).max() + jnp.abs(right).max()
-        small = residual <= jnp.sqrt(jnp.finfo(residual.dtype).eps) * bound
+        residual = jnp.abs(apply(pattern, entries, solution) - right)
+        bound = _row_sizes(state.matrix) * jnp.abs(solution).max() + jnp.abs(right)
+        small = jnp.all(residual <= jnp.sqrt(jnp.finfo(residual.dtype).eps) * bound)
         where, results = lx.RESULTS.where, lx.RESULTS
         result = where(small, results.successful, results.singular)
         result = where(state.faithful, result, results.breakdown)
@@ -110,8 +111,16 @@ def _faithful(operator, matrix: StencilOperator) -> jax.Array:
     random = np.random.default_rng(0).uniform(0.5, 1.5, (pattern.components, *pattern.shape))
     vector = jnp.asarray(random, matrix.entries.dtype)
     wanted = packed(operator.mv(unpacked(vector, structure)), pattern)
-    error = jnp.abs(apply(pattern, matrix.entries, vector) - wanted).max()
-    return error <= jnp.sqrt(jnp.finfo(error.dtype).eps) * jnp.abs(matrix.entries).max()
+    error = jnp.abs(apply(pattern, matrix.entries, vector) - wanted)
+    return jnp.all(error <= jnp.sqrt(jnp.finfo(error.dtype).eps) * _row_sizes(matrix))
+
+
+def _row_sizes(matrix: StencilOperator) -> jax.Array:
+    """The largest entry of each row, `(components, *shape)`: rows have units of their own."""
+    found = [jnp.zeros(matrix.pattern.shape, matrix.entries.real.dtype)] * matrix.pattern.components
+    for (i, _, _), entry in zip(matrix.pattern.terms, matrix.entries):
+        found[i] = jnp.maximum(found[i], jnp.abs(entry))
+    return jnp.stack(found)
 
 
 # -- the plan, from the pattern alone ----------------------------------------------------------------------------------
@@ -215,8 +224,12 @@ def _pointwise_inverse(terms: Terms, plan: _Plan, pattern: StencilPattern, dtype
     if len(p) == 1:
         return (1 / block[0][0])[None, None]
     if len(p) == 2:
-        (a, b), (c, d) = block
-        return jnp.stack([jnp.stack([d, -b]), jnp.stack([-c, a])]) / (a * d - b * c)
+        # Each component and each equation in a unit of its own, so that the determinant stays in the range of numbers.
+        array = jnp.array(block)
+        rows = power_of_two(jnp.max(jnp.abs(array), 1))
+        columns = power_of_two(jnp.max(jnp.abs(array / rows[:, None]), 0))
+        (a, b), (c, d) = array / rows[:, None] / columns
+        return jnp.array([[d, -b], [-c, a]]) / (a * d - b * c) / columns[:, None] / rows
     array = jnp.moveaxis(jnp.array(block), (0, 1), (-2, -1))
     return jnp.moveaxis(jnp.linalg.inv(array), (-2, -1), (0, 1))
 

@@ -7,8 +7,9 @@ from typing import Any
 import diffrax as dfx
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 
-from ..integrate.brownian import drive, first_step, in_precision, stochastic_steps
+from ..integrate.brownian import drive, first_step, in_precision, since_first, stochastic_steps
 from ..integrate.stochastic import SDE, AbstractInterpretation, Ito
 from .effort import Effort
 from .integrator import Integrator
@@ -44,7 +45,9 @@ def solve_model(integrator: Integrator, sde: SDE, y0: Any, times: Any, key: jax.
     if key is None:
         raise ValueError("a stochastic model needs a `key`, one for each path: jax.random.key(0).")
     noise, drawn = jax.random.split(key)
-    y0, times = in_precision(y0, times)
+    start = times[0]
+    y0, times = in_precision(y0, since_first(times))
+    sde = sde.since(jnp.asarray(start, times.dtype))  # steps are counted from the first time
     controller = integrator.stepsize_controller if steps is None else None
     terms, controller = drive(sde, integrator.solver, times, y0, noise, args=args, stepsize_controller=controller,
                               steps=steps, adjoint=integrator.adjoint, max_steps=integrator.max_steps,

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from ..norms import lengths, norm
 from .chunks import sum_over_chunks
 from .linearization import jacobian, require_rows
 from .problem import flattened
@@ -46,7 +47,7 @@ class GradientNorm(AbstractRule):
 
         def size(block):
             bare = dataclasses.replace(block, factor=1.0)
-            return jnp.linalg.norm(jax.grad(lambda flat: bare.loss(model_of(flat)))(flat))
+            return norm(jax.grad(lambda flat: bare.loss(model_of(flat)))(flat))
 
         return _balanced(blocks, [size(block) for block in blocks], self.momentum, step, _LEAST_LENGTH)
 
@@ -125,7 +126,7 @@ class RowAttention(AbstractRule):
 
         def weighed(block):
             rows = block.values(model)
-            sizes = jnp.linalg.norm(jnp.abs(rows.reshape(len(rows), -1)), axis=1)
+            sizes = lengths(rows.reshape(len(rows), -1))
             largest = jnp.max(sizes)
             share = jnp.where(largest > 0, sizes / jnp.where(largest > 0, largest, 1), 0)
             weight = jnp.asarray(block.weight)

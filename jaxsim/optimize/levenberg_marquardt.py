@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from ..norms import norm
 from .linearization import AbstractSystem, require_rows, scaled_rows
 from .method import AbstractMethod
 from .normal_equations import NormalEquations
@@ -110,5 +111,5 @@ def _bend(rows, flat, again, change) -> jax.Array:
     curvature = jax.jvp(rate, (flat,), (change,))[1]
     _, transposed = jax.vjp(rows, flat)
     bend = again(curvature, transposed(curvature)[0]) / 2
-    believed = jnp.sum(bend**2) <= jnp.sum(change**2) / 4
+    believed = norm(bend) <= norm(change) / 2
     return jnp.where(believed, bend, 0)

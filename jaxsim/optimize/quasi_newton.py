@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ..norms import norm, power_of_two
 from .line_search import WolfeSearch
 from .method import AbstractMethod
 from .problem import finite_loss, flattened, vector_loss
@@ -50,9 +51,9 @@ class Step(eqx.Module):
     @property
     def curved(self) -> jax.Array:
         """Whether $s^T y$ is positive by more than rounding."""
-        size = jnp.linalg.norm(self.change) * jnp.linalg.norm(self.difference)
-        product = self.change @ self.difference
-        return jnp.isfinite(product) & (product > jnp.finfo(product.dtype).eps * size)
+        change, difference = (a / power_of_two(norm(a)) for a in (self.change, self.difference))
+        product = change @ difference
+        return jnp.isfinite(product) & (product > jnp.finfo(product.dtype).eps * norm(change) * norm(difference))
 
 
 class AbstractQuasiNewton(AbstractMethod):
@@ -95,7 +96,7 @@ class AbstractQuasiNewton(AbstractMethod):
         direction = jnp.where(lost, -state.gradient, direction)
         # The identity knows no scale: the first length to try moves parameters by no more than 1.
         unscaled = lost | (state.length == 0)
-        first = jnp.where(unscaled, 1 / jnp.maximum(jnp.linalg.norm(state.gradient), 1), 1)
+        first = jnp.where(unscaled, 1 / jnp.maximum(norm(state.gradient), 1), 1)
         evaluate = jax.value_and_grad(vector_loss(blocks, model_of))
         point = self.search(evaluate, flat, direction, state.loss, state.gradient, first)
         change = point.length * direction

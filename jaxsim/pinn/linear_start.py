@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from ..norms import norm
 from ..optimize import Rows, scaled_rows
 
 
@@ -48,8 +49,8 @@ def linear_start(blocks: Sequence[Rows], model: Any, where: Callable[[Any], Any]
     matrix = jax.vmap(tangent)(jnp.eye(flat.size, dtype=flat.dtype)).T
     change = jnp.linalg.lstsq(matrix, -rows, rcond)[0]
     moved = rows_of(flat + change)
-    size = jnp.linalg.norm(rows) + jnp.linalg.norm(jnp.abs(matrix) @ jnp.abs(flat + change))
-    bent = ~(jnp.linalg.norm(moved - rows - matrix @ change) <= jnp.finfo(flat.dtype).eps ** 0.5 * size)
+    size = norm(rows) + norm(jnp.abs(matrix) @ jnp.abs(flat + change))
+    bent = ~(norm(moved - rows - matrix @ change) <= jnp.finfo(flat.dtype).eps ** 0.5 * size)
     flat = eqx.error_if(flat + change, bent, "linear_start: rows are not finite, or not affine in the arrays that "
                         "`where` picks. Take those of the last layer alone, and a linearized equation.")  # fmt: skip
     return eqx.tree_at(where, model, unravel(flat))

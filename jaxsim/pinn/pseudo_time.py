@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from ..norms import norm
 from ..optimize import AbstractBlockRule, Rows
 
 
@@ -89,7 +90,7 @@ class PseudoTimeStep(AbstractBlockRule):
         at = lambda function: jnp.ravel(jax.vmap(function)(block.samples))
         residual = at(lambda p: old.residual(model, p) - old.residual(old.previous, p))
         change = at(lambda p: old.change(model, p))
-        slope = jnp.linalg.norm(residual) / jnp.linalg.norm(change)
+        slope = norm(residual) / norm(change)
         moving = jnp.clip(self.memory * old.rate + (1 - self.memory) * slope, self.least, self.most)
         rate = jnp.where(jnp.isfinite(slope), moving, old.rate).astype(old.rate.dtype)  # the first time nothing changed
         return dataclasses.replace(block, function=dataclasses.replace(old, previous=model, rate=rate))

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from ..nets import weighted_choice
+from ..norms import lengths
 from ..optimize import AbstractBlockRule, Rows
 from .box import Box
 
@@ -153,7 +154,7 @@ class Resample(AbstractBlockRule):
 def sizes(block: Rows, model: Any, points: jax.Array) -> jax.Array:
     """$|r|$ of a block's residual at any points, over all its components and without a gradient; shape `(n,)`."""
     values = lax.stop_gradient(dataclasses.replace(block, samples=points, weight=1.0, factor=1.0).values(model))
-    return jnp.linalg.norm(values.reshape(len(values), -1), axis=1)
+    return lengths(values.reshape(len(values), -1))
 
 
 def _points(block: Rows, box: Box) -> jax.Array:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from ...norms import lengths, norm, power_of_two
 from ...optimize import Direct, GaussNewton, Solved, least_squares, number
 from ...optimize.solves.affine import is_affine
 from ._bordered import Bordered
@@ -110,15 +111,16 @@ def joint(work: Work, coupling: Interface, guess: jax.Array, held: dict[str, Hel
     weights = solved.value.reshape(count, size)
     still = jax.lax.stop_gradient(weights)
     own, between = team.map(work.rows, noted, held, still), jumps_of(still, jumps)
-    residual = jax.tree.map(lambda block: jnp.linalg.norm(block.reshape(count, -1), axis=1), own)
+    residual = jax.tree.map(lambda block: lengths(block.reshape(count, -1)), own)
     residual, between = jax.lax.stop_gradient((residual, between))
+    unit = power_of_two(norm(between))
     squares = jnp.zeros(count, weights.dtype)
     for faces, blocks in zip(across, between):
-        here = sum(jnp.sum(block.reshape(len(faces.owner), -1) ** 2, 1) for block in blocks)
+        here = sum(jnp.sum((block.reshape(len(faces.owner), -1) / unit) ** 2, 1) for block in blocks)
         squares = squares.at[faces.owner].add(here).at[faces.other].add(here)
     for_each = lambda leaf: jnp.broadcast_to(leaf, (count,))
     status, *rest = jax.tree.map(for_each, (solved.status, solved.steps, solved.rank, solved.condition))
-    return Solved(weights, status, residual | {"interface": jnp.sqrt(squares)}, *rest)
+    return Solved(weights, status, residual | {"interface": unit * jnp.sqrt(squares)}, *rest)
 
 
 def _flat(blocks: dict[str, jax.Array], size: int | None = None) -> jax.Array:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ...norms import norm
 from ...optimize import number
 from ._derivatives import as_float
 from ._sides import Condition, operator
@@ -147,9 +148,9 @@ def _check_piece(piece, index, what, function, of, t, here, tolerance):
     def at(x):
         normal = jnp.stack(gradient(piece.distance, tuple(x)))
         if function is None:
-            return jnp.linalg.norm(normal), 0.0, 0.0
+            return norm(normal), 0.0, 0.0
         found = _on_piece(condition, function, tuple(x), tuple(-normal))
-        return jnp.linalg.norm(normal), found, of(lambda t, *x: condition.wanted(found, t, *x))(t, *x)
+        return norm(normal), found, of(lambda t, *x: condition.wanted(found, t, *x))(t, *x)
 
     slopes, found, said = at(here)
     if np.any(np.abs(slopes - 1) > tolerance):

@@ -215,8 +215,8 @@ def to_boundary(distance: Callable, points: jax.Array, steps: int = 20) -> jax.A
 
     points = as_float(points)
     found, left = settled(points)
-    size = 1 + jnp.max(jnp.abs(points))
-    if not isinstance(left, jax.core.Tracer) and not jnp.all(left < 1e3 * jnp.finfo(points.dtype).eps * size):
+    size = jnp.max(jnp.abs(jnp.stack([points, found])))
+    if not isinstance(left, jax.core.Tracer) and not jnp.all(left <= 1e3 * jnp.finfo(points.dtype).eps * size):
         raise ValueError(f"to_boundary: {steps} steps end as far as {float(jnp.max(left)):.2g} from the boundary. "
                          "Begin nearer to it.")  # fmt: skip
     return found

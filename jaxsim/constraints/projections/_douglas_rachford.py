@@ -5,6 +5,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from ...norms import lengths as row_lengths
+from ...norms import norm
 from ...optimize.solves.varying import alike
 from .affine import _Factors
 
@@ -74,12 +76,12 @@ class Splitting(eqx.Module):
         solution = self.factors.basis @ (self.factors.inverse * part) / jnp.sqrt(self.weights)
         reach = jnp.where(normal > 0, self.high, self.low)
         reach = jnp.where(jnp.isinf(reach), solution, reach)
-        size = jnp.linalg.norm(normal)
+        size = norm(normal)
         ahead = normal @ (solution - reach)
         slight = 1e-6 * size
-        noise = 1e2 * jnp.finfo(size.dtype).eps * size * (jnp.linalg.norm(solution) + jnp.linalg.norm(reach))
+        noise = 1e2 * jnp.finfo(size.dtype).eps * size * (norm(solution) + norm(reach))
         harmless = jnp.all(jnp.where(wild, jnp.abs(normal), 0) <= slight)
-        return (size > 0) & harmless & (ahead > noise + 1e-6 * size * jnp.linalg.norm(change))
+        return (size > 0) & harmless & (ahead > noise + 1e-6 * size * norm(change))
 
 
 def equilibration(matrix: jax.Array, sweeps: int = 10) -> tuple[jax.Array, jax.Array]:
@@ -91,6 +93,6 @@ def equilibration(matrix: jax.Array, sweeps: int = 10) -> tuple[jax.Array, jax.A
         of = lambda largest: 1 / jnp.sqrt(jnp.where(largest > 0, largest, 1))
         return (rows * of(jnp.max(scaled, 1)), columns * of(jnp.max(scaled, 0))), None
 
-    lengths = jnp.linalg.norm(matrix, axis=1)  # first, so that the scales of rows do not reach the columns
+    lengths = row_lengths(matrix)  # first, so that the scales of rows do not reach the columns
     start = 1 / jnp.where(lengths > 0, lengths, 1), jnp.ones_like(matrix[0])
     return lax.scan(sweep, alike(start, matrix), None, sweeps)[0]

@@ -10,7 +10,10 @@ import lineax as lx
 from jax import lax
 
 from ...linear import CG
+from ...norms import lengths, norm, power_of_two, sizes_of_rows, units_of
 from ...optimize import Frozen, OnFailure, Solved, SolveStatus, frozen
+from ...optimize.solves.moving import moving
+from ...optimize.solves.varying import alike
 from . import _states
 from ._outcome import after, status_of, thawed
 from ._states import State
@@ -70,7 +73,8 @@ class AffineProjection(eqx.Module):
         if isinstance(self.matrix, lx.AbstractLinearOperator):
             raise TypeError("AffineProjection.prepared: an operator is not factorized; give a matrix.")
         point, _, _ = _states.flattened(like)
-        factors = _Factors.of(self._matrix(point), _states.flat_weights(like, thawed(self.metric), "AffineProjection"))
+        matrix, weights = self._matrix(point), self._weights(like, point)
+        factors = _Factors.of(matrix / _units(matrix, weights)[:, None], weights)
         return dataclasses.replace(self, matrix=frozen(self.matrix), factors=Frozen(factors))
 
     def __call__(self, state: State) -> State:
@@ -90,8 +94,7 @@ class AffineProjection(eqx.Module):
             raise ValueError("AffineProjection: there are no values to hold $A y$ to. Give `values`, or take those of "
                              "a state: `projection.of(u0)(u)`.")  # fmt: skip
         point, rebuild, arrays = _states.flattened(state)
-        weights = _states.flat_weights(state, thawed(self.metric), "AffineProjection").astype(point.dtype)
-        matrix = self._matrix(point)
+        weights, matrix = self._weights(state, point), self._matrix(point)
         rows = _Rows.of(self.matrix, point, arrays)
         wanted = _states.real_vector(thawed(self.values)).astype(point.dtype)
         if wanted.shape != rows(matrix, point).shape:
@@ -100,7 +103,10 @@ class AffineProjection(eqx.Module):
         if isinstance(self.matrix, lx.AbstractLinearOperator):
             solver = CG(rtol=100 * float(jnp.finfo(point.dtype).eps)) if self.solver is None else self.solver
             how = _Krylov(solver)
+            rows, wanted = rows.scaled(matrix, point, wanted, weights)
         else:
+            units = _units(matrix, weights)
+            matrix, wanted = matrix / units[:, None], wanted / units
             how = _Factors.of(matrix, weights) if self.factors is None else self.factors.thawed()
         moved, _, steps = _nearest((matrix, point, wanted, weights), rows=rows, how=how)
         told = how.told(rows(matrix, moved) - wanted, rows(matrix, point) - wanted, wanted, moved, weights)
@@ -109,6 +115,12 @@ class AffineProjection(eqx.Module):
         rank, condition = (how.rank, how.condition) if isinstance(how, _Factors) else (None, None)
         value = after(rebuild(moved), status, self.on_failure, _FAILED)
         return Solved(value, status, residual, steps, rank, condition)
+
+    def _weights(self, state, point) -> jax.Array:
+        """The metric, with its largest weight between 1/4 and 1."""
+        weights = _states.flat_weights(state, thawed(self.metric), "AffineProjection").astype(point.dtype)
+        root = power_of_two(jnp.sqrt(jnp.max(weights, initial=0)))
+        return weights / root / root
 
     def _matrix(self, point) -> Any:
         """The matrix with one column for each number, or the operator."""
@@ -130,6 +142,7 @@ class _Rows(eqx.Module):
     """How a matrix or operator acts on a vector of all numbers of a state."""
 
     arrays: Any = eqx.field(static=True)
+    units: jax.Array | None = None  # by which the rows of an operator are divided
 
     @classmethod
     def of(cls, matrix, point, arrays):
@@ -143,7 +156,18 @@ class _Rows(eqx.Module):
                          f"{jax.eval_shape(arrays, point)}.")  # fmt: skip
 
     def __call__(self, matrix, vector) -> jax.Array:
-        return matrix @ vector if self.arrays is None else _states.real_vector(matrix.mv(self.arrays(vector)))
+        if self.arrays is None:
+            return matrix @ vector
+        found = _states.real_vector(matrix.mv(self.arrays(vector)))
+        return found if self.units is None else found / self.units
+
+    def scaled(self, matrix, point, wanted, weights) -> tuple["_Rows", jax.Array]:
+        """Rows and values of an operator, each divided by a unit of its own."""
+        arrays, rest = eqx.partition(matrix, eqx.is_array)
+        matrix = eqx.combine(lax.stop_gradient(arrays), rest)
+        roots = jnp.sqrt(lax.stop_gradient(weights))
+        units = units_of(sizes_of_rows(lambda vector: self(matrix, vector / roots), lax.stop_gradient(point)))
+        return _Rows(self.arrays, units), wanted / units
 
     def back(self, matrix, vector) -> jax.Array:
         """$A^T$ times a vector of one number for each row."""
@@ -166,8 +190,8 @@ class _Factors(eqx.Module):
     @classmethod
     def of(cls, matrix, weights):
         matrix = lax.stop_gradient(matrix / jnp.sqrt(weights.astype(matrix.dtype)))
-        norms = jnp.linalg.norm(matrix, axis=1)
-        scales = 1 / jnp.where(norms > 0, norms, 1)
+        norms = lengths(matrix)
+        scales = jnp.where(norms > 0, 1 / jnp.where(norms > 0, norms, 1), 0)
         orthogonal, triangle = jnp.linalg.qr((scales[:, None] * matrix).T)
         left, values, right = jnp.linalg.svd(triangle.T, full_matrices=False)
         kept = values > 10 * max(matrix.shape) * jnp.finfo(matrix.dtype).eps * jnp.max(values)
@@ -184,10 +208,15 @@ class _Factors(eqx.Module):
             multipliers = multipliers - self.scales * (self.left @ (self.inverse * part))
         return moved, multipliers, jnp.asarray(1)
 
+    def checked(self, found, after, before, wanted):
+        """A solution for tangents, with what the rows are and were."""
+        return found
+
     def told(self, left, before, wanted, moved, weights):
         """The violation, whether it is rounding, and the status where it is not."""
-        scale = jnp.linalg.norm(jnp.sqrt(weights) * moved) + jnp.max(jnp.abs(self.scales * wanted), initial=0)
+        scale = norm(jnp.sqrt(weights) * moved) + jnp.max(jnp.abs(self.scales * wanted), initial=0)
         violation = jnp.max(jnp.abs(self.scales * left), initial=0) / jnp.where(scale > 0, scale, 1)
+        violation = jnp.where(jnp.any((self.scales == 0) & (left != 0)), 1, violation)  # 0 = b for no b but zero
         return violation, violation <= 1e3 * jnp.finfo(left.dtype).eps, SolveStatus.infeasible
 
 
@@ -204,11 +233,16 @@ class _Krylov(eqx.Module):
         moved = point - rows.back(matrix, solution.value) / weights
         return moved, solution.value, lax.stop_gradient(solution.stats["num_steps"])
 
+    def checked(self, found, after, before, wanted):
+        """A solution for tangents, with what the rows are and were; NaN where the solver did not reach it."""
+        _, met, _ = self.told(after - wanted, before - wanted, wanted, None, None)
+        return jnp.where(met, found, jnp.nan)
+
     def told(self, left, before, wanted, moved, weights):
-        tolerance = jnp.maximum(10 * jnp.asarray(getattr(self.solver, "rtol", 1e-6)) * jnp.linalg.norm(before),
+        tolerance = jnp.maximum(10 * jnp.asarray(getattr(self.solver, "rtol", 1e-6)) * norm(before),
                                 10 * jnp.asarray(getattr(self.solver, "atol", 0.0)))  # fmt: skip
-        size = jnp.linalg.norm(left)
-        rounding = 1e3 * jnp.finfo(left.dtype).eps * (jnp.linalg.norm(wanted) + jnp.linalg.norm(wanted + left))
+        size = norm(left)
+        rounding = 1e3 * jnp.finfo(left.dtype).eps * (norm(wanted) + norm(wanted + left))
         return size, size <= tolerance + rounding, SolveStatus.stalled
 
 
@@ -220,23 +254,48 @@ def _nearest(given, *, rows, how):
 
 @_nearest.def_jvp
 def _nearest_jvp(primals, tangents, *, rows, how):
-    """$W \\dot x + A^T \\dot\\lambda = W \\dot y + \\dot W (y - x) - \\dot A^T \\lambda$ with $A \\dot x = \\dot b -
-    \\dot A x$ is a projection again."""
+    """Derivatives of the conditions $W (x - y) + A^T \\lambda = 0$ and $A x = b$."""
     (given,), (moved,) = primals, tangents
     found, multipliers, steps = _nearest(given, rows=rows, how=how)
-    arrays, rest = eqx.partition(given, eqx.is_inexact_array)
-    moved = jax.tree.map(lambda a, d: jnp.zeros_like(a) if d is None else d, arrays, moved)
-    matrix, point, wanted, weights = given
-    matrix_moved, point_moved, wanted_moved, weights_moved = moved
+    arrays, moved, rest = moving(given, moved)
 
-    def of_matrix(arrays):
-        matrix = eqx.combine(arrays, rest[0])
-        return rows(matrix, found), rows.back(matrix, multipliers)
+    def conditions(arrays):
+        matrix, point, wanted, weights = eqx.combine(arrays, rest)
+        return weights * (point - found) - rows.back(matrix, multipliers), wanted - rows(matrix, found)
 
-    _, (rows_moved, back_moved) = jax.jvp(of_matrix, (arrays[0],), (matrix_moved,))
-    toward = point_moved + (weights_moved * (point - found) - back_moved) / weights
-    change, multipliers_moved, _ = _nearest((matrix, toward, wanted_moved - rows_moved, weights), rows=rows, how=how)
+    _, (pull, missing) = jax.jvp(conditions, (arrays,), (moved,))
+    change, multipliers_moved = _conditions_solve(given, pull, missing, rows, how)
     return (found, multipliers, steps), (change, multipliers_moved, None)
+
+
+def _conditions_solve(given, pull, missing, rows, how):
+    """The solution of $W x + A^T \\lambda = p$ and $A x = c$, differentiable in all but `how`.
+
+    In unknowns $z = W^{1/2} x$ it is one symmetric system. A projection of the tangents would be the same number, but
+    partial evaluation drops the rule of a function that is applied to tangents, and with it all derivatives of the
+    factors.
+    """
+    matrix, _, _, weights = given
+    roots, size = jnp.sqrt(weights), pull.size
+
+    def matvec(both):
+        z, multipliers = both[:size], both[size:]
+        return jnp.concatenate([z + rows.back(matrix, multipliers) / roots, rows(matrix, z / roots)])
+
+    def solve(_, both):
+        toward, wanted = both[:size] / roots, both[size:]
+        moved, multipliers, _ = how(rows, matrix, toward, wanted, weights)
+        found = jnp.concatenate([roots * moved, multipliers])
+        return alike(how.checked(found, rows(matrix, moved), rows(matrix, toward), wanted), both)
+
+    right = alike(jnp.concatenate([pull / roots, missing]), given, how)
+    found = lax.custom_linear_solve(matvec, right, solve, solve, symmetric=True)
+    return found[:size] / roots, found[size:]
+
+
+def _units(matrix, weights) -> jax.Array:
+    """Powers of two near the lengths of the rows of $A W^{-1/2}$."""
+    return power_of_two(lengths(lax.stop_gradient(matrix / jnp.sqrt(weights))))
 
 
 def _count(structure) -> int:

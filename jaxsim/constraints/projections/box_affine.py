@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from ...norms import lengths, power_of_two
 from ...optimize import OnFailure, Solved, SolveStatus
 from ...optimize.solves.varying import alike
 from . import _states
@@ -37,7 +38,8 @@ class BoxAffineProjection(eqx.Module):
     - `between`: `(C, l_C, h_C)`, further rows with bounds.
     - `metric`: $W$, as for `AffineProjection`.
     - `tolerance`: of the Douglas-Rachford steps, where the active bounds stay in doubt: the largest violation relative
-        to 1 plus the size of the state; a number or a traced array. By default 1e-6, and 1e-4 in float32.
+        to the size of the state, the values and the bounds; a number or a traced array. By default 1e-6, and 1e-4 in
+        float32.
     - `steps`: at most so many, a number or a traced array.
     - `relaxation`: $\\alpha$, between 0 and 2.
     - `on_failure`: what happens where there is no solution, or the steps were not enough.
@@ -84,7 +86,7 @@ class BoxAffineProjection(eqx.Module):
         - `guess`: a solution nearby, such as that for an earlier state. If the same bounds are active now no
             Douglas-Rachford step is taken.
 
-        **Returns:** a `Solved` whose `residual` is the largest violation relative to 1 plus the size of the state,
+        **Returns:** a `Solved` whose `residual` is the largest violation relative to the sizes that `tolerance` has,
         `steps` the number of Douglas-Rachford steps, and `rank` and `condition` those of the equations and the active
         bounds. A `status` of `infeasible` is a proof, up to rounding, that there is no solution.
         """
@@ -93,8 +95,9 @@ class BoxAffineProjection(eqx.Module):
                              "of a state: `projection.of(u0)(u)`.")  # fmt: skip
         point, rebuild, _ = _states.flattened(state)
         roots = jnp.sqrt(_states.flat_weights(state, thawed(self.metric), "BoxAffineProjection").astype(point.dtype))
-        problem = _Problem.of(self, state, point, roots)
-        start = None if guess is None else _states.flattened(guess)[0] * roots
+        roots = roots / power_of_two(jnp.max(roots, initial=0))
+        problem, size = _Problem.of(self, state, point, roots).scaled()
+        start = None if guess is None else _states.flattened(guess)[0] * roots / size
         tolerance = (1e-6 if point.dtype == jnp.float64 else 1e-4) if self.tolerance is None else self.tolerance
         search = _Search(alike(lax.stop_gradient(problem), start), tolerance, self.steps, self.relaxation)
         sides, inside, proved, impossible, steps = lax.stop_gradient(search(start))
@@ -104,7 +107,7 @@ class BoxAffineProjection(eqx.Module):
         residual = lax.stop_gradient(problem.violation(moved))
         otherwise = SolveStatus.where(impossible, SolveStatus.infeasible, SolveStatus.max_steps)
         status = status_of(proved | (residual <= 10 * tolerance) & ~impossible, jnp.isfinite(residual), otherwise)
-        value = after(rebuild(moved / roots), status, self.on_failure, _FAILED)
+        value = after(rebuild(size * moved / roots), status, self.on_failure, _FAILED)
         return Solved(value, status, residual, steps, solved.factors.rank, solved.factors.condition)
 
 
@@ -143,7 +146,9 @@ class _Problem(eqx.Module):
     @classmethod
     def of(cls, given, state, point, roots):
         matrix = _matrix(given.matrix, point) / roots
-        bounds = [_states.flat_like(state, thawed(b), "BoxAffineProjection") * roots for b in (given.low, given.high)]
+        bounds = [_states.flat_like(state, thawed(b), "BoxAffineProjection") for b in (given.low, given.high)]
+        infinite = [jnp.isinf(b) for b in bounds]  # times a root its derivative would be NaN
+        bounds = [jnp.where(away, b, jnp.where(away, 0, b) * roots) for away, b in zip(infinite, bounds)]
         values = jnp.ravel(jnp.asarray(thawed(given.values), point.dtype))
         if given.between is None:
             more, more_low, more_high = matrix[:0], values[:0], values[:0]
@@ -155,6 +160,20 @@ class _Problem(eqx.Module):
             raise ValueError(f"BoxAffineProjection: `values` need {len(matrix)} numbers, one for each row; got "
                              f"{values.size}.")  # fmt: skip
         return cls(point * roots, matrix, values, *bounds, more, more_low, more_high)
+
+    def scaled(self) -> tuple["_Problem", jax.Array]:
+        """The same problem with rows of lengths near 1 and a solution of a size near 1, and the unit of the solution.
+
+        Bounds count as far as they move the point: a bound may be there to be large.
+        """
+        units, more_units = power_of_two(lengths(self.matrix)), power_of_two(lengths(self.more))
+        values, low, high = self.values / units, self.more_low / more_units, self.more_high / more_units
+        more = self.more / more_units[:, None]
+        inside = jnp.clip(self.point, self.low, self.high)
+        sizes = [self.point, inside, values, jnp.clip(more @ inside, low, high)]
+        size = power_of_two(jnp.max(jnp.abs(jnp.concatenate(sizes)), initial=0))
+        return _Problem(self.point / size, self.matrix / units[:, None], values / size, self.low / size,
+                        self.high / size, more, low / size, high / size), size  # fmt: skip
 
     def nearest(self, sides: _Sides) -> _Active:
         """The projection on the equations and active bounds: unknowns at a bound leave, active rows join."""
@@ -174,11 +193,10 @@ class _Problem(eqx.Module):
 
     def violation(self, value) -> jax.Array:
         """The largest violation of an equation, with rows of unit length, or a bound, beside 1 plus the size."""
-        lengths = lambda rows: jnp.maximum(jnp.linalg.norm(rows, axis=1), jnp.finfo(value.dtype).tiny)
-        rows = self.more @ value
-        parts = [jnp.abs(self.matrix @ value - self.values) / lengths(self.matrix),
-                 self.low - value, value - self.high,
-                 (self.more_low - rows) / lengths(self.more), (rows - self.more_high) / lengths(self.more)]  # fmt: skip
+        rows, own, more = self.more @ value, lengths(self.matrix), lengths(self.more)
+        own, more = (jnp.maximum(size, jnp.finfo(value.dtype).tiny) for size in (own, more))  # 0 = b for no b but zero
+        parts = [jnp.abs(self.matrix @ value - self.values) / own, self.low - value, value - self.high,
+                 (self.more_low - rows) / more, (rows - self.more_high) / more]  # fmt: skip
         worst = jnp.max(jnp.concatenate(parts), initial=0)
         worst = jnp.where(jnp.any(jnp.isnan(value)), jnp.nan, worst)
         return worst / (1 + jnp.max(jnp.abs(value)))
@@ -193,7 +211,7 @@ class _Problem(eqx.Module):
 
         new = _Sides(judge(sides.unknowns, active.value, self.low, self.high, active.unknowns),
                      judge(sides.rows, rows, self.more_low, self.more_high, active.rows))  # fmt: skip
-        wrong = [-sides.unknowns * active.unknowns, -sides.rows * active.rows * jnp.linalg.norm(self.more, axis=1)]
+        wrong = [-sides.unknowns * active.unknowns, -sides.rows * active.rows * lengths(self.more)]
         scale = 1 + jnp.max(jnp.abs(self.point - active.value)) + jnp.max(jnp.abs(active.value))
         return new, jnp.maximum(jnp.max(jnp.concatenate(wrong), initial=0) / scale, self.violation(active.value))
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from ...norms import norm, power_of_two
 from ...optimize import OnFailure, Solved, SolveStatus
 from ._outcome import after, status_of, thawed
 from .sinkhorn import AbstractScaling, Potentials, SinkhornNewton, deviation
@@ -59,9 +60,11 @@ class DoublyStochastic(eqx.Module):
         number of sweeps and of Newton's steps together.
         """
         rows, columns = self._marginals(logits)
+        unit = power_of_two(jnp.maximum(jnp.max(rows), jnp.max(columns))) / 2  # one for sums of one
+        rows, columns = rows / unit, columns / unit
         given = logits, rows, columns
         potentials, steps = _potentials(given, method=self.method)
-        value = potentials.plan(logits)
+        value = unit * potentials.plan(logits)
         left = lax.stop_gradient(deviation(*given, potentials))
         met = left <= self.method.enough(logits, rows)
         apart = jnp.abs(jnp.sum(rows) - jnp.sum(columns)) > self.method.enough(logits, rows)
@@ -119,7 +122,7 @@ def _hessian_solve(plan, a, b) -> tuple[jax.Array, jax.Array]:
     """
     rows, columns = jnp.sqrt(jnp.sum(plan, 1)), jnp.sqrt(jnp.sum(plan, 0))
     scaled = plan / rows[:, None] / columns
-    null = columns / jnp.linalg.norm(columns)
+    null = columns / norm(columns)
     left = a / rows
     right = b / columns - left @ scaled
     right = right - null * (null @ right)

@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ...norms import lengths, power_of_two
 from ...optimize import OnFailure, SolveStatus
 from ._outcome import after, status_of, thawed
 
@@ -101,6 +102,9 @@ class GaussianConditioning(eqx.Module):
         matrix, values, noise = self._checked(mean, covariance)
         left = _root(covariance.astype(mean.dtype))
         rows = _times(left, matrix.T) if left.ndim == 1 else left.T @ matrix.T  # L^T G^T, one column per equation
+        # Every equation in a unit of its own, near the deviation of what it says.
+        units = power_of_two(jnp.maximum(lengths(rows, 0), noise))
+        rows, matrix, values, noise = rows / units, matrix / units[:, None], values / units, noise / units
         sizes = jnp.sum(rows**2, 0)
         # Noise of the size of rounding lets equations that depend on each other pass; the sweeps below remove it.
         floor = jnp.sqrt(noise**2 + jnp.finfo(mean.dtype).eps * jnp.where(sizes > 0, sizes, 1))

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from ...norms import lengths, power_of_two, quotient
 from ...optimize import OnFailure, Solved, SolveStatus
 from ...optimize.solves.varying import alike
 from . import _states
@@ -162,22 +163,32 @@ class _Problem(eqx.Module):
         return jax.tree.map(lambda g, w: jnp.conj(g) / w, slopes, self.weights), slopes
 
     def met(self, start):
-        """Values next to some with the linear integrals, and the rank and condition of the integrands.
-
-        The inverse is without derivative: the second and third sweep, which remove rounding, bring in those of first
-        and second order.
-        """
+        """Values next to some with the linear integrals, and the rank and condition of the integrands."""
         size = self.wanted.size
         if size == 0:
             return start, (jnp.asarray(0), jnp.ones((), self.wanted.dtype))
         changes, slopes = self.integrands()
+        # Every integral in a unit of its own, since the products of integrands are squares.
+        units = power_of_two(self._sizes(slopes))
+        changes, slopes = jax.tree.map(lambda g: g / units.reshape(-1, *[1] * (g.ndim - 1)), (changes, slopes))
         gram = sum(_gram(a, b, size) for a, b in zip(jax.tree.leaves(slopes), jax.tree.leaves(changes)))
         inverse, rank, condition = _pseudo_inverse(lax.stop_gradient(gram))
+
+        def solve(matvec, right):
+            found = inverse @ right
+            return alike(found + inverse @ (right - matvec(found)), right)
+
         multipliers = jnp.zeros_like(self.wanted)
-        for _ in range(3):
-            here = _changed(start, multipliers, changes)
-            multipliers = multipliers + inverse @ (self.wanted - self.linear(here))
+        for _ in range(2):  # the second removes rounding
+            missing = (self.wanted - self.linear(_changed(start, multipliers, changes))) / units
+            missing = alike(missing, gram)
+            multipliers += lax.custom_linear_solve(lambda v: gram @ v, missing, solve, solve, symmetric=True)
         return _changed(start, multipliers, changes), (rank, condition)
+
+    def _sizes(self, slopes) -> jax.Array:
+        """Norms of the integrands in the metric."""
+        parts = jax.tree.map(lambda g, w: lengths((g / jnp.sqrt(w)).reshape(len(g), -1)), slopes, self.weights)
+        return lengths(jnp.stack(jax.tree.leaves(lax.stop_gradient(parts))), 0)
 
     def violation(self, values) -> jax.Array:
         """The largest deviation of a linear integral, relative to the integral of absolute values."""
@@ -200,7 +211,7 @@ class _Problem(eqx.Module):
         curve, slope = (ahead + behind) / 2 - rest, (ahead - behind) / 2
         scale = _nearest_root(curve, slope, rest - level)
         rate = 2 * curve * scale + slope
-        scale = scale - (q(scale) - level) / jnp.where(rate == 0, 1, rate)  # to rounding
+        scale = scale - quotient(q(scale) - level, jnp.where(rate == 0, 1, rate))  # to rounding
         size = jnp.abs(level) + jnp.abs(curve) + jnp.abs(rest)
         left = jnp.abs(q(scale) - level) / jnp.where(size > 0, size, 1)
         return at(scale), left
@@ -208,6 +219,8 @@ class _Problem(eqx.Module):
 
 def _nearest_root(a, b, c):
     """The root of $a s^2 + b s + c$ nearest to 1, or the extremum where there is none."""
+    unit = power_of_two(jnp.max(jnp.abs(jnp.stack([a, b, c]))))
+    a, b, c = a / unit, b / unit, c / unit
     square = b * b - 4 * a * c
     root = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
     sum_ = -(b + jnp.where(b < 0, -root, root)) / 2

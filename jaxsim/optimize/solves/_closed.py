@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
+from ...norms import norm
 from .varying import alike, inside_shard_map
 
 
@@ -63,7 +64,7 @@ def block_norms(flat: jax.Array, shapes: Any) -> Any:
     leaves, structure = jax.tree.flatten(shapes)
     ends = [sum(leaf.size for leaf in leaves[: i + 1]) for i in range(len(leaves))]
     pieces = [flat[end - leaf.size : end] for leaf, end in zip(leaves, ends, strict=True)]
-    return jax.tree.unflatten(structure, [jnp.linalg.norm(piece) for piece in pieces])
+    return jax.tree.unflatten(structure, [norm(piece) for piece in pieces])
 
 
 def constant(tree: Any) -> Any:

@@ -5,7 +5,6 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
@@ -14,6 +13,8 @@ from ._loops import scanned, until_done
 from .adjoint import AbstractAdjoint, Implicit, Truncated, Unrolled
 from .implicit_root import Square, root_change
 from .linear_choice import LU, AbstractLinearChoice, settled
+from .moving import moving
+from .once import only_first
 from .solved import OnFailure, Solved, delivered, fine, refuse_raise_in_shard_map
 from .varying import alike
 
@@ -60,7 +61,7 @@ def solve_square(function: Callable[[Any, Any], Any], guess: Any, parameters: An
         unknowns, told, _ = _solve(problem, guess=flat, plan=plan, unravel=unravel)
     elif isinstance(adjoint, Truncated):
         unknowns, told, _ = lax.stop_gradient(_solve(problem, guess=flat, plan=plan, unravel=unravel))
-        square = _square(problem, unravel)
+        square = _square(only_first(problem, adjoint.steps, name), unravel)
         for _ in range(adjoint.steps):
             unknowns = method.undamped(square, unknowns, on_failure is OnFailure.RAISE)
     elif isinstance(adjoint, Unrolled):
@@ -97,8 +98,7 @@ def _solve(problem, *, guess, plan, unravel):
 def _solve_jvp(primals, tangents, *, guess, plan, unravel):
     (problem,), (moved,) = primals, tangents
     unknowns, told, factors = _solve(problem, guess=guess, plan=plan, unravel=unravel)
-    arrays, rest = eqx.partition(problem, eqx.is_inexact_array)
-    moved = jax.tree.map(lambda a, d: jnp.zeros_like(a) if d is None else d, arrays, moved)
+    arrays, moved, rest = moving(problem, moved)
     prepared = factors
     if factors is None:
         prepared = _square(problem, unravel, plan.equation).prepared(plan.linear, unknowns)

@@ -33,7 +33,8 @@ class Truncated(AbstractAdjoint):
     """Through so many undamped steps that start from the solution, which itself counts as constant.
 
     One step costs least. Its error is that of the solution times how slowly the method converges there: nothing for
-    Newton's method at a root, and for Gauss-Newton steps what `Implicit(curvature=False)` leaves out.
+    Newton's method at a root, and for Gauss-Newton steps what `Implicit(curvature=False)` leaves out. That is for first
+    derivatives: second ones raise a `TypeError` for one step, and need `Implicit`, or two steps of Newton's method.
 
     **Arguments:**
 

@@ -7,15 +7,16 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from ...norms import lengths, norm
 from .implicit_root import Square
-from .picard import fixed_met, fixed_status
+from .picard import first_size, fixed_met, fixed_status
 from .solved import SolveStatus
 from .thin_qr import product
 
 
 class AndersonState(NamedTuple):
     """An iterate `(n,)` and the map there, the best ones so far, the last differences of iterates and of maps
-    `(n, memory)`, how many of them there are, and the number of steps."""
+    `(n, memory)`, how many of them there are, the number of steps, and the size that `Picard` has."""
 
     unknowns: jax.Array
     value: jax.Array
@@ -25,6 +26,7 @@ class AndersonState(NamedTuple):
     changes: jax.Array
     filled: jax.Array
     steps: jax.Array
+    size: jax.Array
 
 
 class Anderson(eqx.Module):
@@ -62,24 +64,25 @@ class Anderson(eqx.Module):
         """The state at a guess."""
         value, zero = square.function(guess), jnp.asarray(0)
         none = jnp.zeros((guess.size, self.memory), guess.dtype)
-        return AndersonState(guess, value, guess, value, none, none, zero, zero)
+        return AndersonState(guess, value, guess, value, none, none, zero, zero,
+                             first_size(guess, value))  # fmt: skip
 
     def going(self, state: AndersonState) -> jax.Array:
         """Whether another step is due."""
-        finite = jnp.isfinite(jnp.linalg.norm(state.best_value))
-        return ~fixed_met(self, *self.end(state)) & (state.steps < self.steps) & finite
+        finite = jnp.isfinite(norm(state.best_value))
+        return ~fixed_met(self, *self.end(state), state.size) & (state.steps < self.steps) & finite
 
     def step(self, square: Square, state: AndersonState, differentiable: bool = False) -> AndersonState:
         """One step."""
         y, value = state.unknowns, state.value
         left, changes = value - y, state.changes - state.moves
-        norms = lax.stop_gradient(jnp.linalg.norm(changes, axis=0))
+        norms = lax.stop_gradient(lengths(changes, 0))
         norms = jnp.where(norms > 0, norms, 1)
         weights = _shortest(changes / norms, left, self._weight(y)) / norms
         ahead = y + self.relaxation * left - product(state.moves + self.relaxation * changes, weights)
         ahead = ahead.astype(y.dtype)
         image = square.function(ahead)
-        size, least = jnp.linalg.norm(image - ahead), jnp.linalg.norm(state.best_value - state.best)
+        size, least = norm(image - ahead), norm(state.best_value - state.best)
         better, lost = size < least, ~(size <= 10 * least)
         best = jnp.where(better, ahead, state.best)
         best_value = jnp.where(better, image, state.best_value)
@@ -88,7 +91,8 @@ class Anderson(eqx.Module):
         changes = jnp.where(lost, 0, state.changes.at[:, slot].set(image - value))
         filled = jnp.where(lost, 0, state.filled + 1)
         unknowns, value = jnp.where(lost, best, ahead), jnp.where(lost, best_value, image)
-        return AndersonState(unknowns, value, best, best_value, moves, changes, filled, state.steps + 1)
+        return AndersonState(unknowns, value, best, best_value, moves, changes, filled, state.steps + 1,
+                             state.size)  # fmt: skip
 
     def end(self, state: AndersonState) -> tuple[jax.Array, jax.Array]:
         """The best iterate, and the map there."""
@@ -100,7 +104,7 @@ class Anderson(eqx.Module):
 
     def status(self, state: AndersonState) -> SolveStatus:
         """How it ended."""
-        return fixed_status(self, *self.end(state), jnp.isfinite(jnp.linalg.norm(state.best_value)))
+        return fixed_status(self, *self.end(state), state.size, jnp.isfinite(norm(state.best_value)))
 
     def _weight(self, y):
         return 100 * jnp.finfo(y.dtype).eps if self.regularization is None else self.regularization

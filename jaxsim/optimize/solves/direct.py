@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from ...norms import norm
 from .gauss_newton import Rows, TallState
 from .solved import SolveStatus
 from .stationary import tall_solve
@@ -20,17 +21,18 @@ class Direct(eqx.Module):
 
     def start(self, rows: Rows, jacobian: Rows, guess: jax.Array) -> TallState:
         """The state at zero."""
-        return self.resume(rows, jacobian, (jnp.zeros_like(guess), jnp.ones((), guess.dtype), jnp.asarray(0)))
+        one = jnp.ones((), guess.dtype)
+        return self.resume(rows, jacobian, (jnp.zeros_like(guess), one, jnp.asarray(0), one))
 
     def resume(self, rows: Rows, jacobian: Rows, brief: tuple) -> TallState:
         """The state of which `brief(state)` was kept."""
-        unknowns, left, steps = brief
+        unknowns, left, steps, size = brief
         right, factors = rows(unknowns), ThinQR.of(jacobian(unknowns))
-        return TallState(unknowns, right, factors, factors.down(lax.stop_gradient(right)), left, steps)
+        return TallState(unknowns, right, factors, factors.down(lax.stop_gradient(right)), left, steps, size)
 
     def brief(self, state: TallState) -> tuple:
         """What must be kept of a state; no array as long as the residual."""
-        return state.unknowns, state.damping, state.steps
+        return state.unknowns, state.damping, state.steps, state.size
 
     def going(self, state: TallState) -> jax.Array:
         """Whether the step is still due."""
@@ -47,10 +49,10 @@ class Direct(eqx.Module):
         unknowns = state.unknowns + change
         right = rows(unknowns)
         # What another step could still remove, in units of what rounding leaves, is kept where a damping would be.
-        size = jnp.linalg.norm(state.right) + inverse.values[0] * jnp.linalg.norm(change)
+        size = norm(state.right) + inverse.values[0] * norm(change)
         part = state.factors.down(lax.stop_gradient(right))
-        left = jnp.linalg.norm(part) / jnp.where(size > 0, size, 1)
-        return TallState(unknowns, right, state.factors, part, left, state.steps + 1)
+        left = norm(part) / jnp.where(size > 0, size, 1)
+        return TallState(unknowns, right, state.factors, part, left, state.steps + 1, state.size)
 
     def status(self, state: TallState) -> SolveStatus:
         """How it ended; never `rank_deficient`, which is found later."""

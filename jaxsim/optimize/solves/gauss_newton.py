@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from ...linear.batches import solve_triangle
+from ...norms import norm
 from .solved import SolveStatus
 from .stationary import column_norms, damped_step
 from .thin_qr import ThinQR, removable_part
@@ -18,7 +19,8 @@ Rows = Callable[[jax.Array], jax.Array]
 
 class TallState(NamedTuple):
     """An iterate of a least-squares method: unknowns `(n,)`, residual `(m,)`, the factors of the Jacobian there, the
-    part $Q^T r$ that is left to remove, the damping, and the number of steps."""
+    part $Q^T r$ that is left to remove, the damping, the number of steps, and the size of the residual's terms at the
+    guess, at most one."""
 
     unknowns: jax.Array
     right: jax.Array
@@ -26,6 +28,7 @@ class TallState(NamedTuple):
     part: jax.Array
     damping: jax.Array
     steps: jax.Array
+    size: jax.Array
 
 
 class GaussNewton(eqx.Module):
@@ -34,7 +37,8 @@ class GaussNewton(eqx.Module):
     For some hundreds of unknowns. Every step is a QR factorization, so the normal equations and the square of the
     condition number never appear. A step is taken if it does not raise $|r|$, and the damping follows the gain, as in
     `LevenbergMarquardt`. It ends where $|Q^T r|$, the part of the residual that a change of the unknowns could remove,
-    is at most `tolerance` $(1 + |r|)$, or no more than rounding of the terms that cancel in it.
+    is at most `tolerance` $(s + |r|)$, or no more than rounding of the terms that cancel in it. Here $s$ is 1, or the
+    size of the residual and its terms $J w$ at the guess where that is less.
 
     **Arguments:**
 
@@ -55,25 +59,27 @@ class GaussNewton(eqx.Module):
         """The state at a guess."""
         right, factors = rows(guess), ThinQR.of(jacobian(guess))
         damping = jnp.asarray(self.damping, guess.dtype)
-        return TallState(guess, right, factors, factors.down(lax.stop_gradient(right)), damping, jnp.asarray(0))
+        part = factors.down(lax.stop_gradient(right))
+        state = TallState(guess, right, factors, part, damping, jnp.asarray(0), damping)
+        return state._replace(size=jnp.minimum(1, jnp.maximum(norm(lax.stop_gradient(right)), _terms(state))))
 
     def resume(self, rows: Rows, jacobian: Rows, brief: tuple) -> TallState:
         """The state of which `brief(state)` was kept."""
-        unknowns, damping, steps = brief
-        return self.start(rows, jacobian, unknowns)._replace(damping=damping, steps=steps)
+        unknowns, damping, steps, size = brief
+        return self.start(rows, jacobian, unknowns)._replace(damping=damping, steps=steps, size=size)
 
     def brief(self, state: TallState) -> tuple:
         """What must be kept of a state; no array as long as the residual."""
-        return state.unknowns, state.damping, state.steps
+        return state.unknowns, state.damping, state.steps, state.size
 
     def going(self, state: TallState) -> jax.Array:
         """Whether another step is due."""
         end = self._met(state) | (state.steps >= self.steps) | (state.damping >= self._most(state))
-        return ~end & jnp.isfinite(jnp.linalg.norm(state.right))
+        return ~end & jnp.isfinite(norm(state.right))
 
     def step(self, rows: Rows, jacobian: Rows, state: TallState, differentiable: bool = False) -> TallState:
         """One step, taken or refused; `differentiable` in the unknowns and in all that `rows` closes over."""
-        unknowns, right, factors, part, damping, steps = state
+        unknowns, right, factors, part, damping, steps, size = state
         eps, triangle = jnp.finfo(right.dtype).eps, factors.triangle
         if differentiable:
             change = damped_step(rows, unknowns, right, factors, damping)
@@ -92,19 +98,19 @@ class GaussNewton(eqx.Module):
         damping = jnp.where(taken, damping * shrink, damping * 4)
         unknowns, right = jnp.where(taken, trial, unknowns), jnp.where(taken, ahead, right)
         factors = ThinQR.of(jacobian(unknowns))
-        return TallState(unknowns, right, factors, factors.down(lax.stop_gradient(right)), damping, steps + 1)
+        return TallState(unknowns, right, factors, factors.down(lax.stop_gradient(right)), damping, steps + 1, size)
 
     def status(self, state: TallState) -> SolveStatus:
         """How it ended; never `rank_deficient`, which is found later."""
         status = SolveStatus.where(state.damping < self._most(state), SolveStatus.max_steps, SolveStatus.stalled)
         status = SolveStatus.where(self._met(state), SolveStatus.converged, status)
-        return SolveStatus.where(jnp.isfinite(jnp.linalg.norm(state.right)), status, SolveStatus.nonfinite)
+        return SolveStatus.where(jnp.isfinite(norm(state.right)), status, SolveStatus.nonfinite)
 
     def _met(self, state):
         eps = jnp.finfo(state.right.dtype).eps
         tolerance = 1e-2 * eps**0.5 if self.tolerance is None else self.tolerance
-        size = jnp.linalg.norm(state.right)
-        return jnp.linalg.norm(state.part) <= jnp.maximum(tolerance * (1 + size), 8 * _rounding(state))
+        size = norm(state.right)
+        return norm(state.part) <= jnp.maximum(tolerance * (state.size + size), 8 * _rounding(state))
 
     def _most(self, state):
         return 1 / jnp.finfo(state.right.dtype).eps
@@ -112,8 +118,13 @@ class GaussNewton(eqx.Module):
 
 def _rounding(state) -> jax.Array:
     """Rounding errors of the residual and of what is left to remove: of the terms that cancel in them."""
-    size = jnp.linalg.norm(state.factors.triangle) * jnp.linalg.norm(state.unknowns)
-    return lax.stop_gradient(jnp.finfo(size.dtype).eps * (size + jnp.linalg.norm(state.right)))
+    size = _terms(state)
+    return lax.stop_gradient(jnp.finfo(size.dtype).eps * (size + norm(state.right)))
+
+
+def _terms(state) -> jax.Array:
+    """The size of $J w$."""
+    return lax.stop_gradient(norm(state.factors.triangle) * norm(state.unknowns))
 
 
 def damped(triangle: jax.Array, part: jax.Array, damping: jax.Array) -> jax.Array:

@@ -9,12 +9,15 @@ import jax.numpy as jnp
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
+from ...norms import lengths, norm, unit_of, units_of
 from ._closed import block_norms, closed, constant, flat_guess, real_shapes, with_arrays, without_tangent
 from ._loops import scanned, until_done
 from .adjoint import AbstractAdjoint, Implicit, Truncated, Unrolled
 from .affine import is_affine
 from .direct import Direct
 from .gauss_newton import GaussNewton
+from .moving import moving
+from .once import only_first
 from .solved import OnFailure, Solved, SolveStatus, delivered, fine, refuse_raise_in_shard_map
 from .stationary import stationary_change, tall_solve
 from .thin_qr import PseudoInverse, ThinQR
@@ -65,7 +68,9 @@ def least_squares(residual: Callable[[Any, Any], Any], guess: Any, parameters: A
     parameters = with_arrays(parameters, flat)
     shapes = real_shapes(residual, (guess, parameters), "least_squares", "residual")
     problem, flat = _problem(residual, jacobian, shapes, flat, unravel, parameters)
-    affine = is_affine(lambda w: problem[0](w, parameters), flat)
+    problem, units, unit = _in_units(problem, flat)
+    flat = flat / units
+    affine = is_affine(_functions(problem)[0], flat)
     method = (Direct() if affine else GaussNewton()) if method is None else constant(method)
     curvature = isinstance(adjoint, Implicit) and adjoint.curvature and not affine
     how = {"guess": flat, "method": method, "curvature": curvature, "on_failure": on_failure}
@@ -73,13 +78,13 @@ def least_squares(residual: Callable[[Any, Any], Any], guess: Any, parameters: A
         unknowns, told = _unrolled(problem, adjoint, flat, method)
     elif isinstance(adjoint, Truncated):
         unknowns, told, inverse = lax.stop_gradient(_solve(problem, **how))
-        unknowns = _truncated(problem, adjoint, unknowns, inverse)
+        unknowns = _truncated(only_first(problem, adjoint.steps, "least_squares"), adjoint, unknowns, inverse)
     elif isinstance(adjoint, Implicit):
         unknowns, told, _ = _solve(problem, **how)
     else:
         raise TypeError(f"least_squares: `adjoint` is Implicit(), Truncated(steps) or Unrolled(steps), got {adjoint}.")
     status, right, *rest = told
-    solved = Solved(unravel(unknowns), status, block_norms(right, shapes), *rest)
+    solved = Solved(unravel(unknowns * units), status, block_norms(right * unit, shapes), *rest)
     return delivered(solved, on_failure, "least_squares")
 
 
@@ -102,10 +107,23 @@ def _problem(residual, jacobian, shapes, flat, unravel, parameters):
     return (rows, matrix, parameters), flat
 
 
+def _in_units(problem, flat):
+    """The problem in units of the unknowns and of the residual, and these: squares stay in the range of numbers, and
+    ranks do not depend on what unknowns are measured in. All are one for what has an ordinary size."""
+    one = jnp.ones((), flat.dtype)
+    rows, jacobian = _functions((*constant(problem), one, one))
+    right, columns = rows(flat), units_of(lengths(jacobian(flat), 0))
+    unit = unit_of(jnp.maximum(norm(right), norm(columns * flat)))
+    units = unit / columns
+    return (*problem, units, unit), units, unit
+
+
 def _functions(problem):
-    rows, matrix, parameters = problem
-    at = lambda unknowns: rows(unknowns, parameters)
-    return at, jax.jacfwd(at) if matrix is None else lambda unknowns: matrix(unknowns, parameters)
+    rows, matrix, parameters, units, unit = problem
+    at = lambda unknowns: rows(unknowns * units, parameters) / unit
+    if matrix is None:
+        return at, jax.jacfwd(at)
+    return at, lambda unknowns: matrix(unknowns * units, parameters) * (units / unit)
 
 
 def _told(method, state):
@@ -130,8 +148,7 @@ def _solve(problem, *, guess, method, curvature, on_failure):
 def _solve_jvp(primals, tangents, *, guess, method, curvature, on_failure):
     (problem,), (moved,) = primals, tangents
     unknowns, told, inverse = _solve(problem, guess=guess, method=method, curvature=curvature, on_failure=on_failure)
-    arrays, rest = eqx.partition(problem, eqx.is_inexact_array)
-    moved = jax.tree.map(lambda a, d: jnp.zeros_like(a) if d is None else d, arrays, moved)
+    arrays, moved, rest = moving(problem, moved)
     rows = lambda arrays, unknowns: _functions(eqx.combine(arrays, rest))[0](unknowns)
     change = stationary_change(rows, arrays, moved, unknowns, inverse, fine(told[0], on_failure), curvature)
     return (unknowns, told, inverse), (change, *without_tangent((told, inverse)))

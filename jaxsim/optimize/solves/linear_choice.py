@@ -12,6 +12,7 @@ from jax.flatten_util import ravel_pytree
 
 from ...linear import CG, MINRES
 from ...linear.batches import lu_factor, lu_solve, lu_solve_back
+from ...norms import lengths, units_of
 from .varying import alike
 
 Matvec = Callable[[jax.Array], jax.Array]
@@ -46,6 +47,8 @@ class PreparedLU(AbstractPrepared):
 
     factors: tuple[jax.Array, jax.Array]
     norm: jax.Array
+    rows: jax.Array  # the units that rows and columns were divided by
+    columns: jax.Array
 
     def solve(self, right):
         return self._solve(right, 0)
@@ -56,12 +59,13 @@ class PreparedLU(AbstractPrepared):
     def _solve(self, right, trans):
         diagonal = jnp.abs(jnp.diagonal(self.factors[0]))
         ok = jnp.min(diagonal) > len(diagonal) * jnp.finfo(diagonal.dtype).eps * jnp.max(diagonal)
-        found = (lu_solve_back if trans else lu_solve)(*self.factors, right)
+        before, after = (self.columns, self.rows) if trans else (self.rows, self.columns)
+        found = (lu_solve_back if trans else lu_solve)(*self.factors, right / before) / after
         return found, ok & jnp.all(jnp.isfinite(found))
 
     def condition(self):
         """In the 1-norm."""
-        inverse = lu_solve(*self.factors, jnp.eye(len(self.factors[0]), dtype=self.norm.dtype))
+        inverse = lu_solve(*self.factors, jnp.diag(1 / self.rows)) / self.columns[:, None]
         found = self.norm * jnp.max(jnp.sum(jnp.abs(inverse), 0))
         return jnp.where(jnp.isnan(found), jnp.inf, found)
 
@@ -72,7 +76,11 @@ class LU(AbstractLinearChoice):
     def prepare(self, matvec, like, unravel):
         matrix = jax.vmap(matvec, out_axes=1)(alike(jnp.eye(like.size, dtype=like.dtype), like))
         matrix = jax.lax.stop_gradient(matrix)
-        return PreparedLU(lu_factor(matrix), jnp.max(jnp.sum(jnp.abs(matrix), 0)))
+        # What is zero beside what does not depend on the units of equations and unknowns.
+        rows = units_of(lengths(matrix))
+        scaled = matrix / rows[:, None]
+        columns = units_of(lengths(scaled, 0))
+        return PreparedLU(lu_factor(scaled / columns), jnp.max(jnp.sum(jnp.abs(matrix), 0)), rows, columns)
 
 
 class PreparedKrylov(AbstractPrepared):

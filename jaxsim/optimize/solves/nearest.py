@@ -10,10 +10,13 @@ import numpy as np
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
+from ...norms import norm, sizes_of_rows, unit_of, units_of
 from ._closed import block_norms, closed, constant, flat_guess, real_shapes, with_arrays, without_tangent
 from ._loops import until_done
 from .adjoint import AbstractAdjoint, Implicit, Truncated
 from .affine import is_affine
+from .moving import moving
+from .once import only_first
 from .projected_newton import ProjectedNewton, curvature_of, kkt_solve, surface
 from .solved import OnFailure, Solved, delivered, fine, refuse_raise_in_shard_map
 from .stationary import tall_solve
@@ -67,25 +70,31 @@ def nearest(point: Any, constraint: Callable[[Any, Any], Any], parameters: Any =
                          f"constraints, got {start.size} and {count}.")  # fmt: skip
 
     def flattened(z, everything):
-        parameters, scale = everything
-        return ravel_pytree(constraint(unravel(z / scale), parameters))[0].astype(target.dtype)
+        parameters, scale, unit, units = everything
+        found = ravel_pytree(constraint(unravel(z * unit / scale), parameters))[0].astype(target.dtype)
+        return found / units
 
-    everything = parameters, scale
-    (flattened,), start = closed([flattened], (alike(lax.stop_gradient(scale), target) * start), everything)
-    problem = flattened, everything, target * scale
+    one = jnp.ones((), target.dtype)
+    everything = parameters, scale, one, jnp.ones(count, target.dtype)
+    (constrained,), start = closed([flattened], (alike(lax.stop_gradient(scale), target) * start), everything)
+    unit, units = _units(constrained, everything, start, target * scale)
+    everything = parameters, scale, unit, units
+    (flattened,), start = closed([flattened], start / unit, everything)  # units vary over devices as the start does
+    problem = flattened, everything, target * scale / unit
     affine = is_affine(lambda z: flattened(z, everything), start)
     how = {"guess": start, "method": constant(method), "affine": affine, "on_failure": on_failure}
     if isinstance(adjoint, Implicit) and adjoint.linear is None and adjoint.guess is None:
         found, told, _ = _nearest(problem, curvature=adjoint.curvature and not affine, **how)
     elif isinstance(adjoint, Truncated):
         found, told, _ = lax.stop_gradient(_nearest(problem, curvature=not affine, **how))
+        problem = only_first(problem, adjoint.steps, "nearest")
         for _ in range(adjoint.steps):
             found = _whole_step(problem, found, affine, on_failure)
     else:
         raise TypeError("nearest: `adjoint` is Implicit(), with a curvature alone, or Truncated(steps); its steps find "
                         f"their length by trial and are not unrolled. Got {adjoint}.")  # fmt: skip
     status, violation, *rest = told
-    solved = Solved(unravel(found / scale), status, block_norms(violation, shapes), *rest)
+    solved = Solved(unravel(found * unit / scale), status, block_norms(violation * units, shapes), *rest)
     return delivered(solved, on_failure, "nearest")
 
 
@@ -101,11 +110,24 @@ def _scale(metric, target):
     return jnp.sqrt(weights)
 
 
+def _units(flattened, everything, start, target):
+    """Units of the point and of each constraint: squares stay in the range of numbers, and ranks do not depend on what
+    constraints are measured in. All are one for what has an ordinary size."""
+    flattened, everything, target = constant((flattened, everything, target))
+    constraint = lambda z: flattened(z, everything)
+    value, matvec = jax.linearize(constraint, start)
+    rows = sizes_of_rows(matvec, start)
+    size = jnp.maximum(norm(start), norm(target))
+    size = jnp.where(size > 0, size, jnp.max(jnp.abs(value) / jnp.where(rows > 0, rows, jnp.inf)))
+    return unit_of(size), unit_of(size) * units_of(rows)
+
+
 @eqx.filter_custom_jvp
 def _nearest(problem, *, guess, method, affine, curvature, on_failure):
     flattened, everything, target = problem
     constraint = lambda z: flattened(z, everything)
-    state = alike(method.start(constraint, target, guess), problem, method)
+    unit, units = everything[2:]
+    state = alike(method.start(constraint, target, guess, (1 / unit, 1 / units)), problem, method)
     going = lambda state: method.going(state, target)
     state = until_done(going, lambda state: method.step(constraint, target, state, affine), state)
     inverse = state.inverse
@@ -119,8 +141,8 @@ def _nearest_jvp(primals, tangents, *, guess, method, affine, curvature, on_fail
     point, told, inverse = _nearest(problem, guess=guess, method=method, affine=affine, curvature=curvature,
                                     on_failure=on_failure)  # fmt: skip
     wanted = fine(told[0], on_failure)
-    arrays, rest = eqx.partition(problem, eqx.is_inexact_array)
-    moved = jax.tree.map(lambda a, d: jnp.where(wanted, jnp.zeros_like(a) if d is None else d, 0), arrays, moved)
+    arrays, moved, rest = moving(problem, moved)
+    moved = jax.tree.map(lambda d: jnp.where(wanted, d, 0), moved)
     multipliers = _multipliers(problem, point, inverse)
 
     def conditions(arrays):

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from ...norms import lengths, norm, power_of_two, quotient
 from .solved import SolveStatus
 from .thin_qr import PseudoInverse, ThinQR
 from .varying import alike
@@ -17,7 +18,8 @@ Function = Callable[[jax.Array], jax.Array]
 
 class SurfaceState(NamedTuple):
     """An iterate: the point `(n,)`, the constraint there `(m,)`, factors of the transposed Jacobian, the norm of the
-    part of the distance that lies in the surface, the penalty, whether no step helps, and the number of steps."""
+    part of the distance that lies in the surface, the penalty, whether no step helps, the number of steps, and what one
+    is in the units of the point and of the constraint."""
 
     point: jax.Array
     violation: jax.Array
@@ -26,6 +28,7 @@ class SurfaceState(NamedTuple):
     penalty: jax.Array
     stuck: jax.Array
     steps: jax.Array
+    one: tuple[jax.Array, jax.Array]
 
 
 class ProjectedNewton(eqx.Module):
@@ -35,7 +38,8 @@ class ProjectedNewton(eqx.Module):
     the curvature of the constraint, $I + \\sum_i \\lambda_i \\nabla^2 c_i$, on the null space of $J$ by conjugate
     gradients, which stop at a direction of negative curvature. Both are halved until $\\frac12 |y - p|^2 + \\mu |c|$
     falls. $J$ is factorized by reflections, never multiplied with itself. It ends where $|c|$ is at most `tolerance`,
-    or the rounding of $J y$, and the part of $y - p$ along the surface at most `tolerance` $(1 + |y - p|)$.
+    or the rounding of $J y$, and the part of $y - p$ along the surface at most `tolerance` $(1 + |y - p|)$. Where the
+    point is smaller than 1 its size takes the place of the 1, and so does that of $J_i y$ for a constraint $c_i$.
 
     **Arguments:**
 
@@ -48,12 +52,13 @@ class ProjectedNewton(eqx.Module):
     tolerance: float | jax.Array | None = None
     steps: int | jax.Array = 50
 
-    def start(self, constraint: Function, target: jax.Array, guess: jax.Array) -> SurfaceState:
-        """The state at a guess."""
+    def start(self, constraint: Function, target: jax.Array, guess: jax.Array,
+              one: tuple[jax.Array, jax.Array]) -> SurfaceState:  # fmt: skip
+        """The state at a guess; `one` is what it is in the units of the point and of each constraint."""
         violation, inverse = constraint(guess), surface(constraint, guess)
-        along = jnp.linalg.norm(inverse.across(lax.stop_gradient(guess - target)))
+        along = norm(inverse.across(lax.stop_gradient(guess - target)))
         none = jnp.zeros((), guess.dtype)
-        return SurfaceState(guess, violation, inverse, along, none, jnp.asarray(False), jnp.asarray(0))
+        return SurfaceState(guess, violation, inverse, along, none, jnp.asarray(False), jnp.asarray(0), one)
 
     def going(self, state: SurfaceState, target: jax.Array) -> jax.Array:
         """Whether another step is due."""
@@ -66,10 +71,10 @@ class ProjectedNewton(eqx.Module):
         multipliers = inverse.solve(point - target, jnp.zeros_like(violation))[1]
         bend = None if affine else curvature_of(constraint, point, multipliers)
         change, multipliers, _ = kkt_solve(inverse, bend, target - point, -violation)
-        penalty = jnp.maximum(state.penalty, 2 * jnp.linalg.norm(multipliers))
+        penalty = jnp.maximum(state.penalty, 2 * norm(multipliers))
 
         here = _merit(point, target, violation, penalty)
-        slope = jnp.minimum((point - target) @ change - penalty * jnp.linalg.norm(violation), 0)
+        slope = jnp.minimum((point - target) @ change - penalty * norm(violation), 0)
         slack = 8 * jnp.finfo(point.dtype).eps * here
 
         def trial(length):
@@ -91,10 +96,10 @@ class ProjectedNewton(eqx.Module):
         _, ahead, reached, taken = found
         point, violation = jnp.where(taken, ahead, point), jnp.where(taken, reached, violation)
         # A step of no length, where more is wanted, will be followed by others.
-        stuck = ~taken | (jnp.linalg.norm(change) <= jnp.finfo(point.dtype).eps * jnp.linalg.norm(point))
+        stuck = ~taken | (norm(change) <= jnp.finfo(point.dtype).eps * norm(point))
         inverse = surface(constraint, point)
-        along = jnp.linalg.norm(inverse.across(point - target))
-        return SurfaceState(point, violation, inverse, along, penalty, stuck, state.steps + 1)
+        along = norm(inverse.across(point - target))
+        return SurfaceState(point, violation, inverse, along, penalty, stuck, state.steps + 1, state.one)
 
     def status(self, state: SurfaceState, target: jax.Array) -> SolveStatus:
         """How it ended."""
@@ -106,9 +111,13 @@ class ProjectedNewton(eqx.Module):
 
     def _met(self, state, target):
         tolerance = 1e-2 * jnp.finfo(target.dtype).eps ** 0.5 if self.tolerance is None else self.tolerance
-        near = state.along <= tolerance * (1 + jnp.linalg.norm(state.point - target))
-        rounding = jnp.finfo(target.dtype).eps * jnp.linalg.norm(state.inverse.values) * jnp.linalg.norm(state.point)
-        return near & (jnp.linalg.norm(state.violation) <= jnp.maximum(tolerance, 8 * rounding))
+        size = jnp.maximum(norm(target), norm(state.point))
+        near = state.along <= tolerance * (jnp.minimum(state.one[0], size) + norm(state.point - target))
+        rounding = jnp.finfo(target.dtype).eps * norm(state.inverse.values) * norm(state.point)
+        least = jnp.minimum(state.one[1], size * lengths(state.inverse.factors.triangle, 0))
+        relative = quotient(state.violation, jnp.where(least > 0, least, 1))
+        small = norm(jnp.where(least > 0, relative, jnp.where(state.violation == 0, 0, jnp.inf))) <= tolerance
+        return near & (small | (norm(state.violation) <= 8 * rounding))
 
 
 def surface(constraint: Function, point: jax.Array) -> PseudoInverse:
@@ -139,13 +148,14 @@ def kkt_solve(inverse: PseudoInverse, bend: Function | None, b: jax.Array, c: ja
 
 def _along(bend, inverse, whole):
     """$x$ in the null space with $P (I + H) x = P b$ by conjugate gradients."""
-    right = inverse.across(whole)
+    unit = power_of_two(norm(whole))
+    right = inverse.across(whole / unit)
     # What is left of a vector across the surface is rounding and has no direction.
-    target = 4 * jnp.finfo(right.dtype).eps * jnp.linalg.norm(whole)
+    target = 4 * jnp.finfo(right.dtype).eps * norm(whole / unit)
 
     def going(carry):
         _, left, _, bad, steps = carry
-        return (jnp.linalg.norm(left) > target) & ~bad & (steps < 10 * len(right))
+        return (norm(left) > target) & ~bad & (steps < 10 * len(right))
 
     def advance(carry):
         x, left, direction, _, steps = carry
@@ -157,15 +167,15 @@ def _along(bend, inverse, whole):
         length = jnp.where(bad, jnp.where(steps == 0, 1, 0), length)
         ahead = left - length * image
         # A residual that is below rounding does not fall any more.
-        small = jnp.linalg.norm(ahead) <= 4 * target
+        small = norm(ahead) <= 4 * target
         ahead = jnp.where(small, 0, inverse.across(ahead))
         weight = (ahead @ ahead) / jnp.where(square > 0, square, 1)
         return x + length * direction, ahead, ahead + weight * direction, bad, steps + 1
 
     start = (jnp.zeros_like(right), right, right, jnp.asarray(False), jnp.asarray(0))
     x, left, _, bad, _ = lax.while_loop(going, advance, alike(start, right, bend(right), inverse))
-    return x, ~bad & (jnp.linalg.norm(left) <= target)
+    return unit * x, ~bad & (norm(left) <= target)
 
 
 def _merit(point, target, violation, penalty):
-    return jnp.sum((point - target) ** 2) / 2 + penalty * jnp.linalg.norm(violation)
+    return jnp.sum((point - target) ** 2) / 2 + penalty * norm(violation)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from ...linear.batches import solve_triangle, solve_triangle_back
+from ...norms import lengths
 from .thin_qr import PseudoInverse, ThinQR, product, removable_part
 from .varying import alike
 
@@ -93,5 +94,5 @@ def damped_step(rows: Callable[[jax.Array], jax.Array], unknowns: jax.Array, rig
 
 def column_norms(triangle: jax.Array) -> jax.Array:
     """Norms of the columns, one for a column of zeros."""
-    norms = jnp.linalg.norm(triangle, axis=0)
+    norms = lengths(triangle, 0)
     return jnp.where(norms > 0, norms, 1)
