@@ -1,7 +1,17 @@
 """The catalog of equations, with initial conditions and forcing."""
 
 from . import initial
-from ._base import Equation, constrained_state, is_field, like_state, linear_part, nonlinear_part, residual
+from ._base import (
+    Equation,
+    constrained_state,
+    is_field,
+    like_state,
+    linear_part,
+    nonlinear_part,
+    residual,
+    speeds_of_signals,
+    tangent_part,
+)
 from .boussinesq import Boussinesq
 from .burgers import Burgers
 from .chaotic import (
@@ -101,6 +111,8 @@ __all__ = [
     "linear_part",
     "nonlinear_part",
     "residual",
+    "speeds_of_signals",
+    "tangent_part",
     "uniform_force",
     "velocity",
     "vorticity",

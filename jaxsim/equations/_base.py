@@ -77,6 +77,19 @@ class Equation(eqx.Module):
         """Whether steps that start on the constraint leave it, so that each must end with `constrain`."""
         return True
 
+    def tangent(self, rate: State) -> State:
+        """The part of a rate of change that keeps the constraint, which noise is projected on."""
+        return ABSENT
+
+    def signal_speeds(self, t, u: State) -> Any:
+        """How fast signals travel along each axis, for steps that a Courant number bounds.
+
+        A field with one component per axis, such as a velocity (in one dimension a scalar one will do); or a list with
+        a field, nodal values or a number for each axis. Signs do not matter. Where several signals travel, the fastest:
+        $|u_i| + c$ for waves of speed $c$ in a flow $u$.
+        """
+        return ABSENT
+
     def check(self, u: State) -> None:
         """Raise where parameters do not fit a state; called before a run, and passing what is traced."""
 
@@ -113,6 +126,35 @@ def nonlinear_part(equation: Equation, t, u: State) -> State | None:
 def constrained_state(equation: Equation, u: State) -> State | None:
     """What `equation.constrain(u)` gives; otherwise as `linear_part`."""
     return _checked(equation, "constrain", equation.constrain(u), u)
+
+
+def tangent_part(equation: Equation, rate: State) -> State | None:
+    """What `equation.tangent(rate)` gives; otherwise as `linear_part`."""
+    return _checked(equation, "tangent", equation.tangent(rate), rate)
+
+
+def speeds_of_signals(equation: Equation, t, u: State) -> list[Any]:
+    """What `equation.signal_speeds(t, u)` gives: a list of one field, or of one entry per axis.
+
+    **Raises:** `TypeError` for an equation that does not say, or says something else.
+    """
+    name, speeds = type(equation).__name__, equation.signal_speeds(t, u)
+    if speeds is ABSENT:
+        raise TypeError(
+            f"{name} does not say how fast its signals travel, which a Courant number needs: write its method "
+            "`signal_speeds(self, t, u)`, which returns one speed per axis (a velocity field will do)."
+        )
+    if speeds is None:
+        raise TypeError(f"{name}.signal_speeds returned None: is a `return` missing?")
+    dimension = jax.tree.leaves(u, is_leaf=is_field)[0].space.dimension
+    if is_field(speeds):
+        if speeds.shape != (dimension,) and (speeds.shape, dimension) != ((), 1):
+            raise TypeError(f"{name}.signal_speeds needs one component per axis ({dimension}), got {speeds.shape}.")
+        return [speeds]
+    speeds = list(speeds)
+    if len(speeds) != dimension or any(is_field(c) and c.shape != () for c in speeds):
+        raise TypeError(f"{name}.signal_speeds needs one scalar per axis ({dimension}), got {len(speeds)} entries.")
+    return speeds
 
 
 def own_residual(equation: Equation, t, u: State) -> Any | None:

@@ -61,6 +61,10 @@ class Boussinesq(Equation):
         f = force(self.forcing, t, w)
         return rate if f is None else rate + curl(f), transported
 
+    def signal_speeds(self, t, state: Field) -> Field:
+        w, theta = self._split(state)
+        return pointwise(lambda s: s[:2], stack(*velocity(w), theta))  # internal waves are in `linear`
+
     def _split(self, state):
         require_dimension(self, state, 2)
         require_components(self, state, (2,), "vorticity and temperature")

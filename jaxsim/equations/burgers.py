@@ -46,6 +46,9 @@ class Burgers(Equation):
         products = pointwise(_plane if dimension == 2 else _space, u, curl(u), degree=2)
         return products[1:] - grad(products[0])
 
+    def signal_speeds(self, t, u: Field) -> Field:
+        return u
+
 
 def _plane(u, w):
     return jnp.stack([0.5 * jnp.sum(u * u, 0), u[1] * w, -u[0] * w])

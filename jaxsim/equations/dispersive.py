@@ -40,6 +40,9 @@ class KortewegDeVries(Equation):
         require_components(self, u, (), "the surface elevation")
         return (-0.5 * self.nonlinearity) * partial(u * u, 0)
 
+    def signal_speeds(self, t, u: Field) -> Field:
+        return self.nonlinearity * u  # dispersion is in `linear`
+
 
 class NonlinearSchrodinger(Equation):
     """Cubic nonlinear Schrödinger (Gross-Pitaevskii without trap) equation for a complex scalar.

@@ -68,6 +68,9 @@ class GasChromatograph(Equation):
         c, q = self._split(state)
         return -transport(1.0, c, self.scheme) / self.storage, 0 * q
 
+    def signal_speeds(self, t, state: Field) -> list[jax.Array]:
+        return [1 / self.storage]
+
     def solution(self, inlet: "InletPulse", t: jax.Array, x: jax.Array) -> jax.Array:
         """The exact concentrations behind the inlet of an empty column without diffusion.
 

@@ -48,6 +48,9 @@ class KuramotoSivashinsky(Equation):
             return -0.5 * partial(u * u, 0)
         return -0.5 * grad(pointwise(_square, u, degree=2))
 
+    def signal_speeds(self, t, u: Field) -> Field:
+        return u
+
 
 class KuramotoSivashinskyIntegral(Equation):
     """Kuramoto-Sivashinsky equation for the height (the integral, or gradient, form) in any dimension.
@@ -79,6 +82,9 @@ class KuramotoSivashinskyIntegral(Equation):
         if u.shape != ():
             raise ValueError(f"KuramotoSivashinskyIntegral evolves a scalar height; got components {u.shape}.")
         return -0.5 * pointwise(_square, grad(u), degree=2)
+
+    def signal_speeds(self, t, u: Field) -> Field:
+        return grad(u)
 
 
 def _growth(equation, u):

@@ -29,6 +29,9 @@ class Advection(Equation):
     def linear(self, u: Field) -> Field:
         return -_transport(self, u)
 
+    def signal_speeds(self, t, u: Field) -> list[jax.Array]:
+        return [_entry(self.velocity, axis) for axis in range(u.space.dimension)]
+
 
 class Diffusion(Equation):
     """Diffusion, isotropic or along the axes.
@@ -70,6 +73,9 @@ class AdvectionDiffusion(Equation):
 
     def linear(self, u: Field) -> Field:
         return _diffusion(self, u) - _transport(self, u)
+
+    def signal_speeds(self, t, u: Field) -> list[jax.Array]:
+        return [_entry(self.velocity, axis) for axis in range(u.space.dimension)]
 
 
 class Dispersion(Equation):

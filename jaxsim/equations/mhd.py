@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from ..calculus import curl, inverse_laplacian, laplacian, partial, pointwise, stack
 from ..field import Field
 from ._base import Equation
-from ._checks import as_array, require_components, require_dimension, require_nonnegative
+from ._checks import as_array, like, require_components, require_dimension, require_nonnegative
 from ._transport import force, stress, velocity, vorticity_transport
 
 
@@ -64,6 +64,15 @@ class Magnetohydrodynamics(Equation):
         rate = vorticity_transport(flux[:2])
         f = force(self.forcing, t, w)
         return rate if f is None else rate + curl(f), flux[2]
+
+    def signal_speeds(self, t, state: Field) -> Field:
+        w, a = self._split(state)
+        return pointwise(self._elsasser, stack(*velocity(w), *curl(a)))
+
+    def _elsasser(self, s):
+        """The speeds of Alfvén waves in a flow, with the mean field."""
+        field = s[2:] if self.mean_field is None else s[2:] + like(self.mean_field, s)
+        return jnp.abs(s[:2]) + jnp.abs(field)
 
     def _along(self, u):
         """Derivative along the mean field, $B_0\\cdot\\nabla u$."""

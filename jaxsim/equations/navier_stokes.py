@@ -79,6 +79,10 @@ class NavierStokesVorticity(Equation):
         w, mean_flow = self._split(state)
         return velocity(w) if mean_flow is None else velocity(w) + mean_flow
 
+    def signal_speeds(self, t, state) -> Field:
+        u = self.velocity(state)
+        return u if self.mean_flow is None else pointwise(lambda v: self.carried(t, v), u)
+
     def products(self, t) -> Callable:
         """The products of a right-hand side, as a function of the nodal velocity of the state."""
         return lambda u: jnp.stack(stress(*self.carried(t, u)))
@@ -170,6 +174,12 @@ class NavierStokesVelocity(Equation):
 
     def constrain(self, u: Field) -> Field:
         return project(u) if isinstance(u.space, Staggered) else super().constrain(u)
+
+    def tangent(self, rate: Field) -> Field:
+        return super().tangent(rate) if isinstance(rate.space, Staggered) else project(rate)  # there steps end on it
+
+    def signal_speeds(self, t, u: Field) -> Field:
+        return u
 
     def drifts(self, u: Field) -> bool:
         return not all(u.space.periodic)  # there projection commutes with diffusion, and slopes have no divergence

@@ -67,6 +67,10 @@ class PassiveScalar(Equation):
             transported = transported - jnp.dot(self.gradient, self.flow.mean_flow_at(t))
         return rate, transported
 
+    def signal_speeds(self, t, state: Field) -> Field:
+        w, c = self._split(state)
+        return pointwise(lambda s: self.flow.carried(t, s[:2]), stack(*velocity(w), c))
+
     def _split(self, state):
         require_dimension(self, state, 2)
         require_components(self, state, (2,), "vorticity and scalar")

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from ..calculus import div, grad, laplacian, partial, pointwise, stack
 from ..field import Field
 from ._base import Equation
-from ._checks import require_components, require_dimension, require_nonnegative, require_positive
+from ._checks import like, require_components, require_dimension, require_nonnegative, require_positive
 
 
 class ShallowWater(Equation):
@@ -59,6 +59,15 @@ class ShallowWater(Equation):
         products = pointwise(_products, stack(h, u, v, spin), degree=2)
         kinetic = grad(products[4])
         return -div(products[:2]), products[2] - kinetic[0], products[3] - kinetic[1]
+
+    def signal_speeds(self, t, state: Field) -> Field:
+        h, u, v = self._split(state)
+
+        def fastest(s):
+            depth = jnp.maximum(like(self.depth, s[0]) + s[0], 0)
+            return jnp.abs(s[1:]) + jnp.sqrt(like(self.gravity, s[0]) * depth)
+
+        return pointwise(fastest, stack(h, u, v))
 
     def _damping(self, u):
         return self.viscosity * laplacian(u) - self.drag * u

@@ -62,6 +62,13 @@ class ThermalConvection(Equation):
         u, temperature = self._split(state)
         return (project(u), temperature) if isinstance(u.space, Staggered) else super().constrain(state)
 
+    def tangent(self, rate):
+        u, temperature = self._split(rate)
+        return super().tangent(rate) if isinstance(u.space, Staggered) else (project(u), temperature)
+
+    def signal_speeds(self, t, state) -> Field:
+        return self._split(state)[0]
+
     def drifts(self, state) -> bool:
         return not all(self._split(state)[0].space.periodic)
 

@@ -34,6 +34,9 @@ class Wave(Equation):
         u, v = state
         return v, self.speed**2 * laplacian(u)
 
+    def signal_speeds(self, t, state: Field) -> list[jax.Array]:
+        return [self.speed] * state.space.dimension
+
 
 class KleinGordon(Equation):
     """Klein-Gordon equation, waves with mass, for a field and its rate.
@@ -68,3 +71,6 @@ class KleinGordon(Equation):
             return super().nonlinear(t, state)
         cube = state[0] * state[0] * state[0]
         return 0 * state[1], -self.cubic * cube
+
+    def signal_speeds(self, t, state: Field) -> list[jax.Array]:
+        return [self.speed] * state.space.dimension

@@ -3,6 +3,7 @@
 from .brownian import brownian_path, drive, solve_sde, stochastic_steps
 from .checkpoint import checkpointed_scan
 from .constrained import Constrained
+from .courant import Courant, TransportRate
 from .ensemble import ensemble
 from .equal_steps import EqualSteps
 from .explicit import ExplicitSteps
@@ -41,6 +42,7 @@ from .solve import solve
 from .stochastic import SDE, AbstractInterpretation, Diagonal, Ito, Stratonovich
 from .term import SemilinearTerm, unwrapped
 from .tolerance import Tolerance
+from .white_noise import AbstractWhiteNoise, BandNoise, WhiteNoise
 
 __all__ = [
     "ETDAB2",
@@ -65,7 +67,10 @@ __all__ = [
     "AbstractSBDF",
     "AbstractOneStepSolver",
     "AbstractSemilinearSolver",
+    "AbstractWhiteNoise",
+    "BandNoise",
     "Constrained",
+    "Courant",
     "Diagonal",
     "Diverged",
     "EqualSteps",
@@ -82,7 +87,9 @@ __all__ = [
     "Stratonovich",
     "Tableau",
     "Tolerance",
+    "TransportRate",
     "Weights",
+    "WhiteNoise",
     "brownian_path",
     "checkpointed_scan",
     "colored_jacobian",

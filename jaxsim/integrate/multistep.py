@@ -264,6 +264,7 @@ class AbstractSBDF(AbstractMultistep):
     backward: eqx.AbstractClassVar[tuple[float, ...]]
     forward: eqx.AbstractClassVar[tuple[float, ...]]
     implicit: ClassVar[bool] = True
+    takes_noise: ClassVar[bool] = False  # differences of past states would count an increment again
 
     def order(self, terms):
         return self.starts + 1

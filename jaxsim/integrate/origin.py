@@ -27,7 +27,8 @@ def since(term: dfx.AbstractTerm, origin) -> dfx.AbstractTerm:
     their increment between the true times; where time itself is the control, its increment is that of the new times.
     """
     if isinstance(term, SemilinearTerm):
-        return SemilinearTerm(term.equation, term.space, origin if term.origin is None else term.origin + origin)
+        origin = origin if term.origin is None else term.origin + origin
+        return SemilinearTerm(term.equation, term.space, origin, term.kick)
     if isinstance(term, dfx.MultiTerm):
         return dfx.MultiTerm(*(since(part, origin) for part in term.terms))
     if type(term) is dfx.ODETerm:

@@ -23,6 +23,7 @@ class AbstractSemilinearSolver(dfx.AbstractAdaptiveSolver):
     weights: eqx.AbstractVar[Any]
 
     implicit: ClassVar[bool] = False  # whether boundary data go with the linear part, or with the rest
+    takes_noise: ClassVar[bool] = True  # whether what is added to the end of a step is added once and for all
     term_structure: ClassVar = SemilinearTerm
     interpolation_cls: ClassVar = dfx.ThirdOrderHermitePolynomialInterpolation
 
@@ -51,7 +52,8 @@ class AbstractSemilinearSolver(dfx.AbstractAdaptiveSolver):
         return _modal(term, term.affine(t, term.from_modes(amplitudes))) if self.implicit else None
 
     def arrival(self, term: SemilinearTerm, t, amplitudes):
-        """The amplitudes at the end of a step, made to satisfy the equation's constraint, and the slope there."""
+        """The amplitudes at the end of a step, with its noise and on the equation's constraint, and the slope there."""
+        amplitudes = term.kicked(amplitudes)
         state = term.from_modes(amplitudes)
         kept = term.kept(t, term.settled(state))
         end = amplitudes if kept is state else term.to_modes(kept)

@@ -14,6 +14,7 @@ from ..equations import Equation
 from ..spaces import Space, error_if
 from .clock import SAVE_STATE, movable, moved, saved_parts, saving_since, shifted, stepping_to
 from .constrained import constrained
+from .courant import Courant, TransportRate
 from .either_mode import either_mode
 from .equal_steps import EqualSteps, step_count
 from .origin import since
@@ -32,6 +33,7 @@ from .preparation import (
 )
 from .semilinear import AbstractSemilinearSolver
 from .stability import check_stable
+from .term import SemilinearTerm
 from .tolerance import Tolerance
 
 # Error estimates of stock solvers count that many times. Those of jaxsim contain such a factor, each its own; with them
@@ -43,12 +45,13 @@ def solve(equation: Equation, u0: Any, t1, dt=None, *, t0=0.0, saveat=None, rtol
           solver: dfx.AbstractSolver | None = None,
           stepsize_controller: dfx.AbstractStepSizeController | None = None,
           adjoint: dfx.AbstractAdjoint | None = None, max_steps: int | None = None,
-          progress: bool = False, throw: bool = True) -> dfx.Solution:  # fmt: skip
+          progress: bool = False, throw: bool = True, courant=None, noise: Any = None,
+          key: jax.Array | None = None) -> dfx.Solution:  # fmt: skip
     """Solve an equation from `t0` to `t1`.
 
     With `dt` and no tolerance the steps are fixed: `dt`, or less where an interval between saved times is no multiple
-    of it. Otherwise they adapt, to `rtol` and `atol` or as a `stepsize_controller` says. In both cases steps end
-    exactly at the saved times, so nothing is interpolated.
+    of it. Otherwise they adapt, to `rtol` and `atol`, to a Courant number, or as a `stepsize_controller` says. In all
+    cases steps end exactly at the saved times, so nothing is interpolated.
 
     Inside, time is counted from `t0`: an equation that does not depend on time gives the same for every `t0`, also
     where float32 could not tell one step's end from its beginning.
@@ -71,12 +74,20 @@ def solve(equation: Equation, u0: Any, t1, dt=None, *, t0=0.0, saveat=None, rtol
     - `max_steps`: bound on the number of adaptive steps, 16384 by default.
     - `progress`: show a progress bar.
     - `throw`: raise when the solve fails. Without it, look at `result`; times that were not reached hold `inf`.
+    - `courant`: bound on the Courant number of every step, by the speeds at its beginning: see `js.integrate.Courant`
+        and `Equation.signal_speeds`. Steps are as long as it allows, with any solver; `dt` then bounds them from above,
+        and of a tolerance or controller that is given too the shorter step is taken.
+    - `noise`, `key`: refused, since white noise needs steps of one size; `js.rollout` takes them.
 
     **Returns:** a `diffrax.Solution` whose `ys` is a field (or a pytree of them) with a leading time axis. With
     `SaveAt(dense=True)` its `evaluate` gives bare states, for `space.bind`.
 
     **Raises:** `Diverged` at the first state that is not finite, and diffrax's own errors.
     """
+    if noise is not None or key is not None:
+        raise ValueError("solve: white noise needs steps of one size: use js.rollout(..., noise=noise, key=key).")
+    if courant is not None and isinstance(stepsize_controller, (dfx.ConstantStepSize, dfx.StepTo)):
+        raise ValueError("solve: `courant` adapts steps; leave out the controller, whose steps are given.")
     check_state(equation, u0)
     spaces = spaces_of(u0)
     term, y0 = bare(equation, u0)
@@ -88,7 +99,8 @@ def solve(equation: Equation, u0: Any, t1, dt=None, *, t0=0.0, saveat=None, rtol
     tolerance = Tolerance(1e-5 if rtol is None else rtol, atol, term.space, y0, caution)
     adaptive = tolerance if stepsize_controller is None else stepsize_controller
     constant = isinstance(stepsize_controller, dfx.ConstantStepSize)
-    fixed = constant or stepsize_controller is None and rtol is None and atol is None
+    judged = stepsize_controller is not None or rtol is not None or atol is not None
+    fixed = constant or not judged and courant is None
     origin = t0 if fixed or movable(adaptive) else 0.0
     duration, save, times = _since(t0, t1, saveat, origin)
     solver, y0 = constrained(solver, term, t0, y0)
@@ -96,7 +108,11 @@ def solve(equation: Equation, u0: Any, t1, dt=None, *, t0=0.0, saveat=None, rtol
         controller, solver, max_steps = _fixed(term, solver, y0, duration, dt, times, max_steps)
         first = None
     else:
-        controller = stepping_to(moved(adaptive, origin), times)
+        controller = moved(adaptive, origin)
+        if courant is not None:
+            rate, inner = TransportRate(since(term, _in_precision(y0, origin))), controller if judged else None
+            controller = Courant(courant, rate, inner, dt, tolerance.rtol, tolerance.atol)
+        controller = stepping_to(controller, times)
         first, max_steps = dt, 16384 if max_steps is None else max_steps
     clock = (t0 - origin, t0 - origin + duration, first, save, controller, origin)
     begin, end, first, save, controller, origin = _in_precision(y0, clock)
@@ -136,7 +152,7 @@ def _in_precision(y0, tree):
     def cast(leaf):
         return jnp.asarray(leaf, precision) if isinstance(leaf, float) or eqx.is_inexact_array(leaf) else leaf
 
-    return jax.tree.map(cast, tree)
+    return jax.tree.map(cast, tree, is_leaf=lambda node: isinstance(node, SemilinearTerm))
 
 
 class _BlownUp(eqx.Module):

@@ -35,6 +35,7 @@ class SemilinearTerm(dfx.AbstractTerm):
     - `equation`: a `js.Equation`.
     - `space`: the space of the state, or a pytree of spaces for a pytree of fields.
     - `origin`: the time from which times are counted; those of a clock when left out.
+    - `kick`: modal amplitudes that are added at the end of the step, an increment of noise; for fixed steps.
 
     The state is `space.state(field)`: Fourier coefficients or nodal values. Products are padded for the polynomial
     degree of the equation, which is found by evaluating it once on shapes alone.
@@ -43,6 +44,7 @@ class SemilinearTerm(dfx.AbstractTerm):
     equation: Equation
     space: Any
     origin: Any = None
+    kick: Any = None
 
     def __check_init__(self):
         if not isinstance(self.equation, Equation):
@@ -81,6 +83,10 @@ class SemilinearTerm(dfx.AbstractTerm):
         parts = [part for part in (self.nonlinear(t, y), self.affine(t, y)) if part is not None]
         return jax.tree.map(lambda *slopes: sum(slopes[1:], slopes[0]), *parts) if parts else None
 
+    def kicked(self, amplitudes: State) -> State:
+        """The end of a step with the increment of noise that belongs to it."""
+        return amplitudes if self.kick is None else jax.tree.map(lambda a, b: a + b, amplitudes, self.kick)
+
     def constrain(self, t, y: State) -> State | None:
         """The state next to `y` that satisfies the equation's constraint, or `None` for one without."""
         _, equation, u = self._bound(t, y)
@@ -99,6 +105,10 @@ class SemilinearTerm(dfx.AbstractTerm):
         if all(type(space).settled is Space.settled for space in spaces):
             return y
         return jax.tree.map(lambda s, a: s.settled(a), self.space, y, is_leaf=_is_space)
+
+    def fields(self, t, y: State) -> tuple[Any, Equation, Any]:
+        """The true time, the equation with parameters in the precision of the state, and the state as fields."""
+        return self._bound(t, y)
 
     def bind(self, y: State, t=None) -> Any:
         """Fields of bare arrays, with boundary values taken at time `t`."""
@@ -120,7 +130,7 @@ class SemilinearTerm(dfx.AbstractTerm):
         """The term with its spaces padded for the degree of the equation's products."""
         degree = self._degree(y)
         spaces = jax.tree.map(lambda s: s.for_degree(degree), self.space, is_leaf=_is_space)
-        return SemilinearTerm(self.equation, spaces, self.origin)
+        return SemilinearTerm(self.equation, spaces, self.origin, self.kick)
 
     def symbol(self, y: State) -> ModalOperator:
         """The linear part in its diagonal form.

@@ -65,6 +65,12 @@ class Hybrid(Equation):
     def constrain(self, u: State) -> State:
         return self.known.constrain(u)
 
+    def tangent(self, rate: State) -> State:
+        return self.known.tangent(rate)
+
+    def signal_speeds(self, t, u: State):
+        return self.known.signal_speeds(t, u)
+
     def check(self, u: State) -> None:
         self.known.check(u)
 

@@ -39,6 +39,13 @@ class Space(eqx.Module):
         """Length, area or volume of the box."""
         return self._grid("volume").volume
 
+    def widths(self) -> tuple[np.ndarray, ...]:
+        """Widths of the cells around the nodes along each axis, as vectors that broadcast against `factors`."""
+        grid = self._grid("widths")
+        if grid.uniform:
+            return tuple(np.full((1,) * grid.dimension, width) for width in grid.spacing)
+        return tuple(_along(grid.widths(axis), axis, grid.dimension) for axis in range(grid.dimension))
+
     def _grid(self, wish: str) -> Grid:
         grid = getattr(self, "grid", None)
         if grid is None:
@@ -126,6 +133,10 @@ class Space(eqx.Module):
     @abc.abstractmethod
     def multiply(self, u: Field, v: Field) -> Field:
         """Product, dealiased where the space aliases."""
+
+    def factors(self, u: Field) -> jax.Array:
+        """Values on the nodes where products are taken, which may be finer than those of the grid."""
+        return self.values(u)
 
     @abc.abstractmethod
     def pointwise(self, function: Callable, *fields: Field, degree: int = 2) -> Field:
@@ -296,6 +307,18 @@ class Modes(eqx.Module):
     def from_modes(self, amplitudes: jax.Array) -> jax.Array:
         """Modal amplitudes to integrator state."""
 
+    def white(self, key: jax.Array, components: tuple[int, ...], dtype) -> jax.Array:
+        """Amplitudes of white noise, `(*components, *modes)`.
+
+        Every wave whose root mean square over the box is one has a standard normal factor, independent of all others.
+        Factors of complex waves, and of complex fields, have independent real and imaginary parts, of variance 1/2.
+        """
+        raise TypeError(f"{type(self).__name__} has no white noise: write its methods `white` and `multiplicity`.")
+
+    def multiplicity(self) -> np.ndarray:
+        """For how many such waves each amplitude stands: 2 where the conjugate mode is left out. Broadcasts."""
+        raise TypeError(f"{type(self).__name__} has no white noise: write its methods `white` and `multiplicity`.")
+
 
 def _lamb_plane(u, vorticity):
     return jnp.stack([-u[1] * vorticity, u[0] * vorticity])
@@ -314,6 +337,11 @@ def multiply(factor, array):
     factor, array = jnp.asarray(factor), jnp.asarray(array)
     dtype = complex_dtype(array.dtype) if jnp.iscomplexobj(factor) else array.dtype
     return factor.astype(dtype) * array.astype(dtype)
+
+
+def _along(vector, axis: int, dimension: int):
+    """A vector as an array that broadcasts along all axes but one."""
+    return np.reshape(vector, [-1 if a == axis else 1 for a in range(dimension)])
 
 
 def _stack(arrays):

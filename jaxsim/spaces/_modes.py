@@ -9,6 +9,7 @@ import numpy as np
 
 from ..field import Field
 from . import _stencils, _walls
+from ._axis import Axis
 from ._base import Modes, NoDiagonalForm, real_dtype
 from ._walls import Traces
 
@@ -86,6 +87,41 @@ class FiniteDifferenceModes(Modes):
         for axis, basis in enumerate(self.bases):
             amplitudes = amplitudes if basis is None else basis.backward(amplitudes, first + axis)
         return amplitudes
+
+    def white(self, key: jax.Array, components: tuple[int, ...], dtype) -> jax.Array:
+        space, count = self.space, float(np.prod([self.space.shape[axis] for axis in self.closed]))
+        # Drawn in single precision, so that a key means one noise whatever the precision of a run.
+        draws = jax.random.normal(key, (*components, *space.shape), jnp.float32 if space.real else jnp.complex64)
+        draws = draws.astype(dtype)
+        closed = [len(components) + axis for axis in self.closed]
+        if closed:  # the transform of unit waves has the size of their number of nodes
+            draws = np.sqrt(count) * (jnp.fft.rfftn if space.real else jnp.fft.fftn)(draws, axes=closed)
+        for axis, basis in enumerate(self.bases):
+            if basis is not None:
+                lengths = _root_mean_squares(basis, space.axes[axis])
+                shape = [-1 if a == axis else 1 for a in range(space.dimension)]
+                draws = draws / jnp.asarray(lengths, real_dtype(dtype)).reshape(shape)
+        return draws
+
+    def multiplicity(self) -> np.ndarray:
+        shape = [1] * self.space.dimension
+        if not (self.space.real and self.closed):
+            return np.ones(shape)
+        axis, n = self.closed[-1], self.space.shape[self.closed[-1]]
+        k = np.arange(n // 2 + 1)
+        shape[axis] = len(k)
+        return np.where((k == 0) | (2 * k == n), 1.0, 2.0).reshape(shape)
+
+
+def _root_mean_squares(basis, axis: Axis):
+    """Of the eigenvectors of an axis between walls, over its length."""
+    with jax.ensure_compile_time_eval():
+        vectors = basis.backward(np.eye(axis.count), 0)
+    volumes = axis.volumes()  # among them those of nodes on walls that are no unknowns
+    first = int(len(volumes) > axis.count and axis.gaps[0] == 1)
+    shares = volumes[first : first + axis.count] / axis.extent
+    xp = jnp if isinstance(vectors, jax.core.Tracer) else np
+    return xp.sqrt(shares @ xp.square(vectors))
 
 
 def modal_partial(u: Field, axis: int, order: int) -> Nodal:

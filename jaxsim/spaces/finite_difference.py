@@ -129,6 +129,17 @@ class FiniteDifference(Space):
         """Coordinates of the nodes along one axis, in float64 on the host."""
         return self.grid.lower[axis] + self.grid.spacing[axis] * self.axes[axis].nodes()
 
+    def widths(self) -> tuple[np.ndarray, ...]:
+        """Distances of the nodes from the nearer of their neighbors along each axis, as vectors that broadcast."""
+        vectors = []
+        for axis, nodes in enumerate(self.axes):
+            gaps = np.full(1, 1.0) if nodes.positions is None else np.diff(nodes.nodes())
+            if nodes.positions is not None:
+                gaps = np.minimum(np.append(gaps, gaps[-1]), np.append(gaps[0], gaps))
+            shape = [-1 if a == axis else 1 for a in range(self.dimension)]
+            vectors.append((self.grid.spacing[axis] * gaps).reshape(shape))
+        return tuple(vectors)
+
     def coordinates(self) -> tuple[jax.Array, ...]:
         """Coordinates of the nodes: one array of the space's shape per axis."""
         axes = [self.nodes(axis) for axis in range(self.dimension)]

@@ -232,6 +232,9 @@ class Fourier(Space):
         product = self._padded(u) * self._padded(v)
         return Field(self, _Parts(padded=product, degree=degree, peak=max(degree, u.data.peak, v.data.peak)))
 
+    def factors(self, u: Field) -> jax.Array:
+        return self._padded(u)
+
     def pointwise(self, function: Callable, *fields: Field, degree: int = 2) -> Field:
         values = function(*(self._padded(u) for u in fields))
         peak = max(degree, *(u.data.peak for u in fields))
@@ -368,6 +371,22 @@ class FourierModes(Modes):
 
     def from_modes(self, amplitudes: jax.Array) -> jax.Array:
         return amplitudes
+
+    def white(self, key: jax.Array, components: tuple[int, ...], dtype) -> jax.Array:
+        space = self.space
+        # Drawn in single precision, so that a key means one noise whatever the precision of a run.
+        draws = jax.random.normal(key, (*components, *space.spectral_shape), jnp.complex64)
+        draws = draws.astype(complex_dtype(dtype))
+        if not space.real:
+            return draws
+        # Where the last wave number is zero modes come with their conjugates: the mean of two has half the variance.
+        first = np.arange(space.spectral_shape[-1]) == 0
+        draws = draws * jnp.asarray(np.where(first, np.sqrt(2), 1.0), real_dtype(dtype))
+        return jnp.where(first, jnp.real(draws), draws) if space.dimension == 1 else space.settled(draws)
+
+    def multiplicity(self) -> np.ndarray:
+        half = np.where(np.arange(self.space.spectral_shape[-1]) > 0, 2.0, 1.0)
+        return half if self.space.real else np.ones_like(half)
 
 
 def _add(*arrays):

@@ -57,6 +57,12 @@ class Keeping(Equation):
     def residual(self, t, u: State) -> State:
         return self.equation.residual(t, u)
 
+    def tangent(self, rate: State) -> State:
+        return self.equation.tangent(rate)
+
+    def signal_speeds(self, t, u: State):
+        return self.equation.signal_speeds(t, u)
+
     def check(self, u: State) -> None:
         self.equation.check(u)
 
