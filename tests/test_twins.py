@@ -1,11 +1,12 @@
 """Twins: a run said in other units, mirrored, later or in another way of calling gives the same answer.
 
-The tables below say how every parameter of the catalog changes with the units of length, time and the state, and under
-mirrors. What has a fixed scale (1 in `1 - u`, or the coefficient 1 of a Laplacian) has no exponent, and twins that would
-change nothing are left out.
+The tables say how every parameter of the catalog changes with the units of length, time and the state, and under
+mirrors. What has a fixed scale (1 in `1 - u`, or the coefficient 1 of a Laplacian) has no exponent, and twins that
+would change nothing are left out.
 """
 
 import dataclasses
+import functools
 
 import diffrax as dfx
 import equinox as eqx
@@ -20,9 +21,9 @@ from jaxsim import equations as eq
 from jaxsim.integrate import ETDRK2, IMEXRK2
 
 STEPS, DT, NODES = 2, 0.05, 8
-HEAVY = {  # take long to compile; each kind of twin keeps a lighter relative of theirs among the quick tests
-    "Burgers 3", "velocity 3", "passive scalar", "shallow water", "magnetohydrodynamics", "FitzHugh-Nagumo",
-    "reversible reaction", "Kuramoto-Sivashinsky 2", "Brusselator", "Klein-Gordon, cubic", "velocity 2",
+QUICK = {  # of each kind, what compiles fast; the rest is among the slow tests
+    "advection per axis", "diffusion per axis", "dispersion", "wave", "Burgers 1", "Burgers 2", "Korteweg-de Vries",
+    "nonlinear Schrödinger", "Kuramoto-Sivashinsky", "Fisher", "Cahn-Hilliard", "Swift-Hohenberg", "vorticity",
 }  # fmt: skip
 
 # -- tables ------------------------------------------------------------------------------------------------------------
@@ -94,8 +95,8 @@ LINEAR = [name for name, (*_, degree) in ALL.items() if degree == 1]
 DEPENDS_ON_TIME = {"vorticity", "velocity 2", "passive scalar", "Boussinesq", "magnetohydrodynamics"}
 
 
-def some_slow(names, slow=frozenset(HEAVY)):
-    return [pytest.param(name, marks=pytest.mark.slow) if name in slow else name for name in names]
+def some_slow(names, quick=frozenset(QUICK)):
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
 # -- runs --------------------------------------------------------------------------------------------------------------
@@ -164,8 +165,8 @@ def run_in_units(name, factors, run):
 
 @pytest.mark.parametrize(
     ("name", "length"),
-    [pytest.param(name, 1e3, marks=[pytest.mark.slow] * (name in HEAVY)) for name in ALL]
-    + [(name, 1e-3) for name in ("advection", "wave", "Burgers 1", "Korteweg-de Vries", "Fisher", "Ginzburg-Landau")],
+    [pytest.param(name, 1e3, marks=[pytest.mark.slow] * (name not in QUICK)) for name in ALL]
+    + [(name, 1e-3) for name in ("Burgers 1", "Korteweg-de Vries", "Swift-Hohenberg", "wave")],
 )
 def test_units_of_length(name, length):
     """With the numbers known in one run and traced in the other."""
@@ -233,8 +234,13 @@ def exchanged(name, values):
     return values * by_component([-1.0 if o == "xy" else 1.0 for o in odd], values, dimension)
 
 
-@pytest.mark.parametrize("name", some_slow(name for name in ALL if ALL[name][1] > 1 and name not in UPRIGHT))
-def test_axes_exchanged(name):
+@pytest.mark.parametrize(
+    ("name", "oblong"),
+    [("diffusion per axis", True), pytest.param("Burgers 2", True, marks=pytest.mark.slow)]
+    + [pytest.param(name, False, marks=[pytest.mark.slow] * (name not in QUICK))
+       for name in ALL if ALL[name][1] > 1 and name not in UPRIGHT],
+)  # fmt: skip
+def test_axes_exchanged(name, oblong):
     equation, dimension, *_ = ALL[name]
 
     def change(key, leaf, path):
@@ -244,8 +250,10 @@ def test_axes_exchanged(name):
 
     # Kolmogorov's force knows its axis: left out in both runs.
     free = parameters(equation, lambda key, leaf, path: leaf * (0 if key == "wave_number" and "forcing" in path else 1))
-    u = state(name)
-    got = traced(parameters(free, change), u.space.field(exchanged(name, u.values))).values
+    box = dict(nodes=(8, 10), sides=(1.0, 2.0)) if oblong else {}
+    u = state(name, **box)
+    other = state(name, **{key: pair[::-1] for key, pair in box.items()}).space
+    got = traced(parameters(free, change), other.field(exchanged(name, u.values))).values
     same(got, exchanged(name, traced(free, u).values), 1e-11, dimension)
 
 
@@ -300,10 +308,7 @@ def rebuilt(equation, convert):
     return type(equation)(**arguments)
 
 
-QUICK = {"advection per axis", "Korteweg-de Vries", "Cahn-Hilliard", "nonlinear Schrödinger", "vorticity"}
-
-
-@pytest.mark.parametrize("name", some_slow(ALL, set(ALL) - QUICK))
+@pytest.mark.parametrize("name", some_slow(ALL, {"advection per axis", "Korteweg-de Vries", "nonlinear Schrödinger"}))
 def test_ways_of_calling(name):
     equation, u = ALL[name][0], state(name)
     wanted = rollout(equation, u).values
@@ -437,7 +442,8 @@ def cell(**said):
 
 def animals(**said):
     twin = Twin(box=(), **said)
-    equation = eq.LotkaVolterra(1.1 / twin.time, 0.4 / twin.time / twin.size, 0.4 / twin.time, 0.1 / twin.time / twin.size)
+    rate, meeting = 1 / twin.time, 1 / (twin.time * twin.size)
+    equation = eq.LotkaVolterra(1.1 * rate, 0.4 * meeting, 0.4 * rate, 0.1 * meeting)
     u = js.Point().field(jnp.array([3.0, 2.0], twin.dtype) * twin.size)
     return equation, u, twin.time, dfx.Heun(), lambda u: [u.values / twin.size]
 
@@ -445,19 +451,33 @@ def animals(**said):
 RUNS = {run.__name__: run for run in (rod, plate, ground, gas, channel, cell, animals)}
 # Temperature and concentrations have a size of their own; speeds are length over time.
 SAID = {
-    "length": [name for name in RUNS if name != "animals"], "time": list(RUNS),
-    "size": ["rod", "plate", "ground", "gas", "cell", "animals"], "mirrored": ["rod", "plate", "ground", "channel", "cell"],
+    "length": ["rod", "plate", "ground", "gas", "channel", "cell"],
+    "time": list(RUNS),
+    "size": ["rod", "plate", "ground", "gas", "cell", "animals"],
+    "mirrored": ["rod", "plate", "ground", "channel", "cell"],
     "exchanged": ["plate", "channel"],
-}  # fmt: skip
+}
 
 
+@functools.cache
 def said(name, t0=0.0, **how):
     equation, u, time, solver, back = RUNS[name](**how)
     end = js.rollout(equation, u, dt=2.0**-6 * time, steps=STEPS, t0=t0, solver=solver)
     return back(end), back(u)
 
 
-@pytest.mark.parametrize(("how", "name"), [(how, name) for how, names in SAID.items() for name in names])
+FLOWS = {"channel", "cell"}  # take long to compile
+QUICK_FLOWS = {("size", "cell"), ("mirrored", "cell")}
+
+
+@pytest.mark.parametrize(
+    ("how", "name"),
+    [
+        pytest.param(how, name, marks=[pytest.mark.slow] * (name in FLOWS and (how, name) not in QUICK_FLOWS))
+        for how, names in SAID.items()
+        for name in names
+    ],
+)
 def test_runs_between_walls_and_at_a_point(how, name):
     wanted, start = said(name)
     got, _ = said(name, **{how: True if how in ("mirrored", "exchanged") else 1e3})
@@ -465,7 +485,7 @@ def test_runs_between_walls_and_at_a_point(how, name):
         same(a, b, 1e-11, min(b.ndim, 1), c)
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", some_slow(RUNS, set(RUNS) - FLOWS))
 def test_runs_between_walls_and_at_a_point_later(name):
     """The stages of these solvers look at whole steps only, which float32 tells apart at 1e5 as well."""
     runs = [said(name, t0, dtype=jnp.float32)[0] for t0 in (0.0, 1e5)]
@@ -496,7 +516,7 @@ class Oscillator(js.Equation):
         return v, -x
 
 
-@pytest.mark.parametrize("name", ["rod at rest", "wave", "oscillator"])
+@pytest.mark.parametrize("name", some_slow(["rod at rest", "wave", "oscillator"], {"rod at rest"}))
 def test_sizes_in_float32_with_a_tolerance(name):
     if name == "rod at rest":
         equation, solver = eq.Diffusion(0.2), dfx.Tsit5()
