@@ -34,7 +34,7 @@ def test_order(scheme, name):
     assert abs(observed_order(scheme(), name) - scheme().order(None)) < 0.25
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("scheme", [s for s in SCHEMES if s is not ETDRK1])
 def test_error_estimate_has_the_order_that_controllers_assume(scheme):
     assert abs(estimated_order(scheme(), burgers(), 0.02) - scheme().error_order(None)) < 0.25
 

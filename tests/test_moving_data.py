@@ -7,14 +7,12 @@ import pytest
 import jaxsim as js
 from jaxsim.integrate import (
     ETDAB3,
-    ETDRK3,
     IMEXRK2,
     IMEXRK3,
     IMEXRK4,
     IMEXRK5,
     SBDF2,
     SBDF3,
-    HochbruckOstermann4,
     Krogstad4,
 )  # fmt: skip
 

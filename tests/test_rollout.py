@@ -249,5 +249,7 @@ def test_between_walls_exponential_solvers_say_what_to_take_instead():
     u0 = js.FiniteDifference(js.Grid(24), js.Neumann(), order=8).field(lambda x: jnp.cos(np.pi * x))
     with pytest.raises(ValueError, match="diagonal form"):
         js.rollout(js.equations.Diffusion(1.0), u0, dt=1e-3, steps=2, solver=Krogstad4())
-    decayed = js.rollout(js.equations.Diffusion(1.0), u0, dt=2e-4, steps=20)  # diffrax.Tsit5 by default
+    with pytest.raises(ValueError, match="Choose a `solver`"):
+        js.rollout(js.equations.Diffusion(1.0), u0, dt=1e-3, steps=2)
+    decayed = js.rollout(js.equations.Diffusion(1.0), u0, dt=2e-4, steps=20, solver=dfx.Tsit5())
     np.testing.assert_allclose(decayed.values, np.exp(-(np.pi**2) * 0.004) * u0.values, atol=1e-8)

@@ -126,5 +126,5 @@ if __name__ == "__main__":
     jax.config.update("jax_enable_x64", True)
     print("| | " + " | ".join(PROBLEMS) + " |\n" + "|---" * (len(PROBLEMS) + 1) + "|")
     for scheme in ADAPTIVE:
-        cells = [" ".join(f"{r:.1g}" if np.isfinite(r) else "–" for r in ratios(n, scheme())) for n in PROBLEMS]
+        cells = [" ".join(f"{float(f'{r:.1g}'):g}" if np.isfinite(r) else "–" for r in ratios(n, scheme())) for n in PROBLEMS]
         print(f"| `{scheme.__name__}` | " + " | ".join(cells) + " |", flush=True)

@@ -87,8 +87,8 @@ def all_finite(y) -> jax.Array:
 
 
 def largest(y) -> jax.Array:
-    """The largest absolute value of a pytree."""
-    return jnp.max(jnp.stack([jnp.max(jnp.abs(a)) for a in jax.tree.leaves(y)]))
+    """The largest absolute value of a pytree, which has no derivative."""
+    return jnp.max(jnp.stack([jnp.max(jnp.abs(jax.lax.stop_gradient(a))) for a in jax.tree.leaves(y)]))
 
 
 def bounded(y, scale) -> jax.Array:

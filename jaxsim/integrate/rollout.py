@@ -117,7 +117,7 @@ def _run(solver, term, y0, dt, t0, steps, every, block, meter, forcing, bound):
             now = kicks.on(now, y, jax.random.fold_in(key, first + count))
         y_next, _, _, state_next, result = solver.step(now, zero, dt, y, None, state, made_jump=False)
         alive = bounded(y_next, scale) & (result == dfx.RESULTS.successful)
-        scale = jnp.where(scale > 0, scale, jax.lax.stop_gradient(largest(y_next)))
+        scale = jnp.where(scale > 0, scale, largest(y_next))
         y_next, state_next = jax.tree.map(lambda a, b: jnp.where(alive, a, b), (y_next, state_next), (y, state))
         bar = meter.step(bar, ((count + 1) / steps).astype(dt.dtype))
         count = count + alive
@@ -138,7 +138,7 @@ def _run(solver, term, y0, dt, t0, steps, every, block, meter, forcing, bound):
 
     zero = jnp.zeros_like(dt)
     state = solver.init(since(term, t0), zero, dt, y0, None)
-    scale = jax.lax.stop_gradient(largest(y0))
+    scale = largest(y0)
     alive, met = bounded(y0, scale), None
     slack = jnp.inf if bound is None else bound * (1 + 1e-6)
     if bound is not None:

@@ -116,7 +116,7 @@ def solve(equation: Equation, u0: Any, t1, dt=None, *, t0=0.0, saveat=None, rtol
         first, max_steps = dt, 16384 if max_steps is None else max_steps
     clock = (t0 - origin, t0 - origin + duration, first, save, controller, origin)
     begin, end, first, save, controller, origin = _in_precision(y0, clock)
-    meter, event = progress_meter(progress), dfx.Event(_BlownUp(jax.lax.stop_gradient(largest(y0))))
+    meter, event = progress_meter(progress), dfx.Event(_BlownUp(largest(y0)))
 
     def run(inputs, adjoint):
         term, y0, origin = inputs

@@ -178,7 +178,8 @@ class SemilinearTerm(dfx.AbstractTerm):
         if not dropped:
             return y
         rounding = 8 * jnp.finfo(sizes[0].dtype).eps * jnp.max(jnp.stack(sizes))
-        return error_if(y, jnp.max(jnp.stack(dropped)) > rounding, HIDDEN)
+        hidden = jnp.max(jnp.stack(dropped)) > rounding
+        return self.unbind(error_if(self.bind(y), hidden, HIDDEN))  # as fields, which may be cut over devices
 
     @property
     def diagonal(self) -> bool:
