@@ -122,9 +122,13 @@ def _sizes(field):
     return np.asarray(field.space.size(field.space.state(field)))
 
 
+def _shown(ratio):
+    return f"{float(format(ratio, '.1g')):g}" if np.isfinite(ratio) else "–"
+
+
 if __name__ == "__main__":
     jax.config.update("jax_enable_x64", True)
     print("| | " + " | ".join(PROBLEMS) + " |\n" + "|---" * (len(PROBLEMS) + 1) + "|")
     for scheme in ADAPTIVE:
-        cells = [" ".join(f"{float(f'{r:.1g}'):g}" if np.isfinite(r) else "–" for r in ratios(n, scheme())) for n in PROBLEMS]
+        cells = [" ".join(map(_shown, ratios(name, scheme()))) for name in PROBLEMS]
         print(f"| `{scheme.__name__}` | " + " | ".join(cells) + " |", flush=True)
