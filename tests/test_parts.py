@@ -99,3 +99,13 @@ def test_an_absent_part_is_the_method_of_the_base_class():
     same = js.rollout(Decay(), U0, dt=0.1, steps=3).values
     np.testing.assert_array_equal(js.rollout(Optional(), U0, dt=0.1, steps=3).values, same)
     assert abs(js.rollout(Optional(1.0), U0, dt=0.1, steps=3).values - same).max() > 1e-3
+
+
+@pytest.mark.parametrize("method", ["flux", "density", "supply"])
+def test_a_forgotten_return_of_a_divergence_form(method):
+    parts = {name: lambda self, t, u: u for name in ("density", "supply")}
+    parts["flux"] = lambda self, t, u: js.stack(u * u)
+    parts[method] = lambda self, t, u: None
+    equation = type("Wrong", (js.equations.DivergenceForm,), parts)()
+    with pytest.raises(TypeError, match=rf"Wrong\.{method} returned None: is a `return` missing"):
+        js.residual(equation, js.Function(lambda t, x: jnp.sin(x - t)))(0.1, 0.2)

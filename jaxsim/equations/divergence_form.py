@@ -5,7 +5,7 @@ from typing import Any
 from ..calculus import div
 from ..field import Field
 from ..spaces import Callables
-from ._base import Equation
+from ._base import ABSENT, Equation
 
 
 class DivergenceForm(Equation):
@@ -34,17 +34,30 @@ class DivergenceForm(Equation):
         """$F$, with one leading component per axis."""
         raise TypeError(f"{type(self).__name__} has no `flux`: write it, with one leading component per axis.")
 
-    def density(self, t, u: Field) -> Field | None:
-        """$q$; `None` for stationary problems."""
-        return None
+    def density(self, t, u: Field) -> Field:
+        """$q$; left out for stationary problems."""
+        return ABSENT
 
-    def supply(self, t, u: Field) -> Field | Any | None:
-        """$s$, a field or a number; `None` where there is none."""
-        return None
+    def supply(self, t, u: Field) -> Field | Any:
+        """$s$, a field or a number; left out where there is none."""
+        return ABSENT
+
+    def terms(self, t, u: Field) -> tuple[Field, Field | None, Field | Any | None]:
+        """Flux, density and supply; `None` for those that the equation does not have.
+
+        **Raises:** `TypeError` for a method without its `return`.
+        """
+        found = []
+        for method in ("flux", "density", "supply"):
+            part = getattr(self, method)(t, u)
+            if part is None:
+                raise TypeError(f"{type(self).__name__}.{method} returned None: is a `return` missing?")
+            found.append(None if part is ABSENT else part)
+        return tuple(found)
 
     def residual(self, t, u: Field) -> Field:
-        left = div(self.flux(t, u))
-        density, supply = self.density(t, u), self.supply(t, u)
+        flux, density, supply = self.terms(t, u)
+        left = div(flux)
         if density is not None and isinstance(u.space, Callables):
             left = left + u.space.rate(density)
         return left if supply is None else left - supply

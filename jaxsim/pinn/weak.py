@@ -147,7 +147,7 @@ def gegenbauer(nodes: int, power: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _parts(equation: DivergenceForm, t, u: Field) -> Field:
     """Density, flux and supply as the components of one field, so that they are evaluated together."""
-    flux, density, supply = equation.flux(t, u), equation.density(t, u), equation.supply(t, u)
+    flux, density, supply = equation.terms(t, u)
     dimension = u.space.dimension
     if flux.shape[:1] != (dimension,):
         raise ValueError(f"{type(equation).__name__}: `flux` has one leading component per axis ({dimension}), as "

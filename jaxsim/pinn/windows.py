@@ -119,6 +119,9 @@ def march(solve: Callable[..., Callable], edges: Sequence[float], initial: Calla
     edges = [float(edge) for edge in edges]
     if len(edges) < 2 or any(b <= a for a, b in zip(edges, edges[1:])):
         raise ValueError(f"march: at least two rising times are needed, got {edges}.")
+    known = jnp.asarray(edges)
+    if not np.all(np.diff(np.asarray(known)) > 0):
+        raise ValueError(f"march: {known.dtype} cannot tell these times apart; count them from the first of them.")
     fields: list[Any] = []
     for start, end in zip(edges, edges[1:]):
         fields.append(solve(start, end, initial, fields[-1] if fields else None))
@@ -128,7 +131,7 @@ def march(solve: Callable[..., Callable], edges: Sequence[float], initial: Calla
         raise TypeError("march: all windows must have fields of the same structure, so that they can be joined.")
     rest = eqx.partition(fields[0], eqx.is_array)[1]
     arrays = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[eqx.filter(field, eqx.is_array) for field in fields])
-    return Windows(Frozen(jnp.asarray(edges)), eqx.combine(arrays, rest))
+    return Windows(Frozen(known), eqx.combine(arrays, rest))
 
 
 class AtTime(eqx.Module):
