@@ -33,11 +33,11 @@ def heat():
     return js.equations.Diffusion(0.1), space.field(jnp.sin(np.pi * space.coordinates()[0]).astype(SINGLE))
 
 
-CASES = [(oscillator, dfx.Tsit5()), (oscillator, dfx.Heun()), (oscillator, dfx.Kvaerno3()), (burgers, Krogstad4()),
+CASES = [(oscillator, dfx.Tsit5()), (oscillator, dfx.Heun()), (burgers, Krogstad4()),
          (burgers, ETDAB3()), (burgers, SBDF2()), (burgers, dfx.Tsit5()), (heat, IMEXRK3())]  # fmt: skip
 
 
-@pytest.mark.parametrize(("problem", "solver"), CASES[:2] + CASES[3:])
+@pytest.mark.parametrize(("problem", "solver"), CASES)
 def test_a_rollout_does_not_depend_on_when_it_begins(problem, solver):
     equation, u0 = problem()
     early, late = (js.rollout(equation, u0, dt=1e-3, steps=20, t0=t0, solver=solver) for t0 in (0.0, LATE))
@@ -45,10 +45,8 @@ def test_a_rollout_does_not_depend_on_when_it_begins(problem, solver):
     assert not np.array_equal(early.values, u0.values)
 
 
-@pytest.mark.parametrize(("problem", "solver"), CASES)
+@pytest.mark.parametrize(("problem", "solver"), [CASES[0], CASES[2], CASES[6]])
 def test_an_adaptive_solve_does_not_depend_on_when_it_begins(problem, solver):
-    if isinstance(solver, SBDF2):
-        pytest.skip("has no error estimate")
     equation, u0 = problem()
     early, late = (
         js.solve(equation, u0, t0=t0, t1=t0 + 0.02, rtol=1e-3, saveat=[t0 + 0.01, t0 + 0.02], solver=solver)

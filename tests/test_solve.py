@@ -159,7 +159,8 @@ SAVING = [lambda ts: ts, lambda ts: dfx.SaveAt(ts=ts), lambda ts: dfx.SaveAt(sub
 
 
 @pytest.mark.parametrize(
-    ("how", "wrap"), [({"dt": 0.1}, w) for w in SAVING] + [(h, SAVING[0]) for h in ({"rtol": 1e-5}, CONSTANT)]
+    ("how", "wrap"),
+    [({"dt": 0.1}, SAVING[0]), ({"dt": 0.1}, SAVING[2]), ({"rtol": 1e-5}, SAVING[1]), (CONSTANT, SAVING[0])],
 )
 def test_saved_times_that_are_traced_are_stepped_to(how, wrap):
     def run(u0, ts):
@@ -169,7 +170,6 @@ def test_saved_times_that_are_traced_are_stepped_to(how, wrap):
     times = jnp.linspace(0, 0.5, 8)
     x = np.arange(32) * 2 * np.pi / 32
     exact = [np.exp(-t / 2) * np.sin(x) + np.exp(-81 * t / 2) * np.sin(9 * x) / 2 for t in times]
-    np.testing.assert_allclose(run(two_waves(), times), exact, atol=1e-12)
     np.testing.assert_allclose(jax.jit(run)(two_waves(), times), exact, atol=1e-12)
     np.testing.assert_allclose(jax.jit(lambda u: run(u, jnp.linspace(0, 0.5, 8)))(two_waves()), exact, atol=1e-12)
 
@@ -210,7 +210,7 @@ def test_saved_functions_are_not_taken_for_fields():
     np.testing.assert_allclose(doubled, 2 * js.solve(DIFFUSION, start, t1=0.1, dt=0.1).ys.values)
 
 
-@pytest.mark.parametrize("how", [{"rtol": 1e-8}, {"rtol": 1e-8, "atol": 1e-8}, {"dt": 0.01}])
+@pytest.mark.parametrize("how", [{"rtol": 1e-8}, pytest.param({"dt": 0.01}, marks=pytest.mark.slow)])
 def test_derivatives_at_a_zero_state_in_every_mode(how):
     wave = two_waves()
     value = lambda a: js.solve(js.equations.FisherKPP(0.1), a * wave, t1=0.1, **how).ys.values[-1, 2]

@@ -22,8 +22,7 @@ from jaxsim.integrate import ETDRK2, IMEXRK2
 
 STEPS, DT, NODES = 2, 0.05, 8
 QUICK = {  # of each kind, what compiles fast; the rest is among the slow tests
-    "advection per axis", "diffusion per axis", "dispersion", "wave", "Burgers 1", "Burgers 2", "Korteweg-de Vries",
-    "nonlinear Schrödinger", "Kuramoto-Sivashinsky", "Fisher", "Cahn-Hilliard", "Swift-Hohenberg", "vorticity",
+    "advection per axis", "wave", "Burgers 1", "Korteweg-de Vries", "vorticity",
 }  # fmt: skip
 
 # -- tables ------------------------------------------------------------------------------------------------------------
@@ -166,7 +165,7 @@ def run_in_units(name, factors, run):
 @pytest.mark.parametrize(
     ("name", "length"),
     [pytest.param(name, 1e3, marks=[pytest.mark.slow] * (name not in QUICK)) for name in ALL]
-    + [(name, 1e-3) for name in ("Burgers 1", "Korteweg-de Vries", "Swift-Hohenberg", "wave")],
+    + [(name, 1e-3) for name in ("Burgers 1", "wave")],
 )
 def test_units_of_length(name, length):
     """With the numbers known in one run and traced in the other."""
@@ -308,7 +307,7 @@ def rebuilt(equation, convert):
     return type(equation)(**arguments)
 
 
-@pytest.mark.parametrize("name", some_slow(ALL, {"advection per axis", "Korteweg-de Vries", "nonlinear Schrödinger"}))
+@pytest.mark.parametrize("name", some_slow(ALL, {"Korteweg-de Vries"}))
 def test_ways_of_calling(name):
     equation, u = ALL[name][0], state(name)
     wanted = rollout(equation, u).values

@@ -186,6 +186,7 @@ def test_the_heat_equation_has_its_invariant_measure_at_any_step(dt, steps):
     within(jnp.mean(jnp.abs(a[:, 1:]) ** 2, 0), exact, n)
 
 
+@pytest.mark.slow
 def test_solvers_without_an_exponential_are_close_where_they_resolve():
     """What their own damping R(z) makes of exact increments: (1 - e^(2z)) / (1 - R(z)^2) of the right variance."""
     n, nu, gamma = 1500, (LENGTH / (2 * np.pi)) ** 2, 1 - np.sqrt(0.5)
@@ -220,7 +221,7 @@ def test_burgers_keeps_equipartition(dt):
     within(jnp.mean(jnp.abs(a[:, 1:]) ** 2, 0), np.full(5, level), n)
 
 
-@pytest.mark.parametrize("dt", [0.02, 0.05])
+@pytest.mark.parametrize("dt", [pytest.param(0.02, marks=pytest.mark.slow), 0.05])
 def test_phi_four_has_its_gibbs_measure(dt):
     """One mode, the mean: the density is exp(-2 V / sigma^2) with V = u^4/4 - u^2/2, up to first order in the step."""
     sigma, n = 1.0, 4000
@@ -265,6 +266,7 @@ def test_the_rate_of_injection_is_exact():
         within(means(where, half, states) / h, rate, n * waves, complex_modes=False, errors=3.5)
 
 
+@pytest.mark.slow
 def test_a_forced_flow_balances_injection_and_dissipation():
     """The mean of E(T) - E(0) + dissipation is the rate times T."""
     n, rate, dt, steps = 48, 0.2, 0.02, 60
