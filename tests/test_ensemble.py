@@ -264,7 +264,14 @@ RUNS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", FAILING)
+QUICK = ("a check", "scan of vmap", "while", "lineax", "rollout")
+
+
+def some_slow(names):
+    return [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
+@pytest.mark.parametrize("name", some_slow(FAILING))
 def test_one_member_fails_and_nobody_waits(name, alarm):
     function, message = FAILING[name]
     spread = ensemble(function, MESH)
@@ -274,7 +281,7 @@ def test_one_member_fails_and_nobody_waits(name, alarm):
             jax.block_until_ready(call(BAD))
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", some_slow(RUNS))
 def test_a_run_that_diverges_says_which_and_when(name, alarm):
     function, time = RUNS[name]
     spread = ensemble(function, MESH)
@@ -285,6 +292,7 @@ def test_a_run_that_diverges_says_which_and_when(name, alarm):
         jax.block_until_ready(jax.jit(spread)(BAD))
 
 
+@pytest.mark.slow
 def test_errors_under_transformations_of_the_ensemble(alarm):
     total = lambda spread: lambda x: jnp.sum(spread(x) ** 2)
     loss = total(ensemble(grown, MESH))
