@@ -260,7 +260,7 @@ RUNS = {
     "rollout": (grown, "0.07"), "rollouts": (lambda x: jax.lax.map(grown, jnp.stack([GOOD[0], x])), "0.07"),
     "vmap of rollouts": (lambda x: jax.vmap(grown)(jnp.stack([GOOD[0], x])), "0.07"),
     "gradient": (jax.jit(jax.value_and_grad(grown)), "0.07"),
-    "fixed steps": (lambda x: solved(x, dt=0.05), "0.1"),
+    "fixed steps": (lambda x: solved(x, dt=0.05), "0.05"),
 }  # fmt: skip
 
 

@@ -3,7 +3,6 @@
 import diffrax as dfx
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 
 class EqualSteps(dfx.AbstractStepSizeController):
@@ -21,14 +20,14 @@ class EqualSteps(dfx.AbstractStepSizeController):
     marks: jax.Array
     dt: jax.Array
 
-    def after(self, count: int) -> float:
+    def after(self, count) -> jax.Array:
         """The time after so many steps."""
-        marks = np.unique(np.asarray(self.marks, float))
-        counts = step_count(np.diff(marks), float(self.dt), np)
-        index = np.searchsorted(np.cumsum(counts), count)
-        if index == len(counts):
-            return float(marks[-1])
-        return float(marks[index] + np.diff(marks)[index] * (1 - (np.sum(counts[: index + 1]) - count) / counts[index]))
+        widths = jnp.diff(self.marks)
+        counts = jnp.where(widths > 0, step_count(widths, self.dt), 0)  # marks that are equal have none between them
+        done = jnp.cumsum(counts)
+        index = jnp.minimum(jnp.searchsorted(done, count), len(counts) - 1)
+        part = (count - done[index] + counts[index]) / jnp.maximum(counts[index], 1)
+        return self.marks[index] + part.astype(widths.dtype) * widths[index]
 
     def wrap(self, direction):
         return EqualSteps(self.marks * direction, self.dt)

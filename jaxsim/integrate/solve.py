@@ -165,17 +165,17 @@ class _BlownUp(eqx.Module):
 
 
 def _checked(solution: dfx.Solution, controller, origin) -> dfx.Solution:
-    diverged = solution.event_mask
-    if isinstance(diverged, jax.core.Tracer):
-        known = isinstance(controller, dfx.StepTo)
-        time = controller.ts[solution.stats["num_accepted_steps"]] if known else None
+    diverged, count = solution.event_mask, solution.stats["num_accepted_steps"]
+    time = None
+    if isinstance(controller, EqualSteps):
+        time = origin + controller.after(count)
+    elif isinstance(controller, dfx.StepTo):
+        time = origin + controller.ts[count]
+    if not _known(diverged, time):
         return error_if(solution, diverged, f"the run met a value that is not finite. {ADVICE}", time)
     if np.any(diverged):
-        count = int(np.min(solution.stats["num_accepted_steps"]))
-        when = ""
-        if isinstance(controller, EqualSteps) and _known(controller, origin):
-            when = f"at t = {float(origin) + controller.after(count):.6g}, "
-        raise Diverged(f"the run met a value that is not finite {when}after {count} steps. {ADVICE}")
+        when = "" if time is None else f"at t = {np.min(time):.6g}, "
+        raise Diverged(f"the run met a value that is not finite {when}after {np.min(count)} steps. {ADVICE}")
     return solution
 
 
