@@ -72,6 +72,8 @@ def _stand_ins(tree, draw: int):
 
 
 def promoted(equation):
+    """The equation with its parameters in the widest precision that JAX is set to."""
+
     def widest(leaf):
         return leaf.astype(jnp.result_type(leaf.dtype, float)) if eqx.is_inexact_array(leaf) else leaf
 
@@ -128,6 +130,7 @@ def _pattern(matrix) -> tuple[bool, bool]:
 
 
 def blocks(matrix) -> Blocks:
+    """A small matrix per mode, for components that are coupled."""
     entry = next(e for row in matrix for e in row if e is not None)
     filled = [[entry * 0 if e is None else e for e in row] for row in matrix]
     xp = _namespace(e for row in filled for e in row)
@@ -135,6 +138,7 @@ def blocks(matrix) -> Blocks:
 
 
 def diagonal(matrix, parts, y) -> Diagonal:
+    """A number per mode, for components that are not; one for all components of a leaf where they are known to agree."""
     listing = _components(parts, y)
     entries = []
     for number, leaf in enumerate(jax.tree.leaves(y)):
