@@ -138,7 +138,7 @@ def blocks(matrix) -> Blocks:
 
 
 def diagonal(matrix, parts, y) -> Diagonal:
-    """A number per mode, for components that are not; one for all components of a leaf where they are known to agree."""
+    """A number per mode, for components that are not; one for all of a leaf where they are known to agree."""
     listing = _components(parts, y)
     entries = []
     for number, leaf in enumerate(jax.tree.leaves(y)):
