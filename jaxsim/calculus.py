@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 
-from .field import Field
+from .field import Field, matched
 from .norms import power_of_two
 
 
@@ -212,13 +212,14 @@ def pointwise(function: Callable, *fields: Field, degree: int = 2) -> Field:
     - `degree`: polynomial degree that dealiasing takes the function for; a function that is no polynomial needs a
       guess, and a finer grid shows whether it was enough.
     """
-    return _field(fields[0]).space.pointwise(function, *fields, degree=degree)
+    fields = matched(*map(_field, fields))
+    return fields[0].space.pointwise(function, *fields, degree=degree)
 
 
 def stack(*fields: Field | Sequence[Field]) -> Field:
     """Fields as the components of one: a new leading axis. `stack(u, v)` or `stack([u, v])`."""
     members = fields[0] if len(fields) == 1 and not isinstance(fields[0], Field) else fields
-    members = [_field(u) for u in members]
+    members = matched(*map(_field, members))
     return members[0].space.stack(members)
 
 

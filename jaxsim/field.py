@@ -48,10 +48,12 @@ class Field(eqx.Module):
         return self.space.dtype(self)
 
     def __add__(self, other: Operand) -> "Field":
-        return self.space.add(self, self.space.lift(self, other))
+        u, v = _operands(self, other)
+        return u.space.add(u, v)
 
     def __sub__(self, other: Operand) -> "Field":
-        return self + (-1) * self.space.lift(self, other)
+        u, v = _operands(self, other)
+        return u.space.add(u, -v)
 
     def __rsub__(self, other: Operand) -> "Field":
         return (-1) * self + other
@@ -64,24 +66,37 @@ class Field(eqx.Module):
 
     def __mul__(self, other: Operand) -> "Field":
         if not isinstance(other, Field) and is_uniform(other, self.space.dimension):
-            return self.space.scale(self, other)
-        return self.space.multiply(self, self.space.lift(self, other))
+            u = _promoted(self, other)
+            return u.space.scale(u, other)
+        u, v = _operands(self, other)
+        return u.space.multiply(u, v)
 
     __radd__ = __add__
     __rmul__ = __mul__
 
     def __truediv__(self, other: Operand) -> "Field":
         if not isinstance(other, Field) and is_uniform(other, self.space.dimension):
-            return self.space.scale(self, 1 / other)
-        return self.space.pointwise(lambda a, b: a / b, self, self.space.lift(self, other))
+            return self * (1 / other)
+        u, v = _operands(self, other)
+        return u.space.pointwise(lambda a, b: a / b, u, v)
 
     def __rtruediv__(self, other: Operand) -> "Field":
-        return self.space.pointwise(lambda a, b: b / a, self, self.space.lift(self, other))
+        u, v = _operands(self, other)
+        return u.space.pointwise(lambda a, b: b / a, u, v)
 
-    def __pow__(self, exponent: int | float | jax.Array) -> "Field":
-        """A product for a whole number, whatever its type; for an array, known or not, a function of nodal values."""
-        number = isinstance(exponent, int | float | np.number)
-        if number and exponent >= 1 and exponent == int(exponent):
+    def __pow__(self, exponent: int | float) -> "Field":
+        """A product for a whole number of any type of Python or NumPy, else a function of nodal values.
+
+        **Raises:** `TypeError` for a JAX array, such as a parameter of an equation: it cannot say of which degree the
+        power is. Write `js.pointwise(lambda a: a**exponent, u, degree=...)`.
+        """
+        if isinstance(exponent, jax.Array) or np.ndim(exponent):
+            raise TypeError(
+                "u ** p takes a number that is known when the program is traced, because p says how finely products "
+                "are sampled. For an array, such as a parameter of an equation, write js.pointwise(lambda a: a**p, u, "
+                "degree=...), or make the parameter static: p: int = eqx.field(static=True)."
+            )
+        if exponent >= 1 and exponent == int(exponent):
             power = self
             for _ in range(int(exponent) - 1):
                 power = power * self
@@ -106,9 +121,46 @@ class Field(eqx.Module):
         """Complex conjugate."""
         return self.space.pointwise(jnp.conj, self, degree=1)
 
+    @property
+    def real(self) -> "Field":
+        """Real part, a field of real values."""
+        return self.space.pointwise(jnp.real, self, degree=1)
+
+    @property
+    def imag(self) -> "Field":
+        """Imaginary part, a field of real values."""
+        return self.space.pointwise(jnp.imag, self, degree=1)
+
     def __call__(self, *coordinates) -> jax.Array:
         """The field at a point: see the space's `evaluate`."""
         return self.space.evaluate(self, *coordinates)
+
+
+def matched(*fields: Field) -> tuple[Field, ...]:
+    """The same fields on one space that has them all: of complex values where one of them has these.
+
+    Whatever takes several fields takes them from here.
+
+    **Raises:** `ValueError` where they live on different spaces.
+    """
+    space = fields[0].space
+    for u in fields[1:]:
+        space = space.meet(u.space)
+    return tuple(space.adopt(u) for u in fields)
+
+
+def _operands(u: Field, other: Operand) -> tuple[Field, Field]:
+    """Both sides of a sum or product as fields on one space."""
+    if isinstance(other, Field):
+        u, v = matched(u, other)
+        return u, v
+    u = _promoted(u, other)
+    return u, u.space.lift(u, other)
+
+
+def _promoted(u: Field, number: Operand) -> Field:
+    """The field, of complex values beside a complex number."""
+    return u.space.of_complex().adopt(u) if jnp.iscomplexobj(number) else u
 
 
 def is_uniform(operand: Operand, dimension: int | None) -> bool:

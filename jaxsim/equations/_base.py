@@ -202,11 +202,25 @@ def like_state(result: State, u: State, name: str = "the equation") -> State:
     given = jax.tree.structure(jax.tree.map(lambda _: 0, result, is_leaf=is_field))
     if wanted != given:
         raise TypeError(f"{name} must return fields structured like the state, {wanted}; got {given}.")
-    pairs = zip(jax.tree.leaves(result, is_leaf=is_field), jax.tree.leaves(u, is_leaf=is_field))
-    for part, field in pairs:
-        if not isinstance(field.space, Callables) and part.shape != field.shape:
-            raise TypeError(f"{name} returned components {part.shape} for a state with {field.shape}.")
-    return result
+    return jax.tree.map(lambda part, field: _like_field(part, field, name), result, u, is_leaf=is_field)
+
+
+def _like_field(part: Field, field: Field, name: str) -> Field:
+    """One field of a result, on the space of that of the state."""
+    if isinstance(field.space, Callables):
+        return part
+    if part.shape != field.shape:
+        raise TypeError(f"{name} returned components {part.shape} for a state with {field.shape}.")
+    try:
+        space = field.space.meet(part.space)
+    except ValueError as error:
+        raise TypeError(f"{name} returned a field on another space than that of the state: {error}") from None
+    if getattr(space, "real", None) != getattr(field.space, "real", None):
+        raise TypeError(
+            f"{name} returned complex values for a real state: put the state on a space of complex values, such as "
+            "js.Fourier(grid, real=False), or return the `real` part of the field."
+        )
+    return space.adopt(part)
 
 
 def residual(equation: Equation, u: State) -> Callable[..., Any]:

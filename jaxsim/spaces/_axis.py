@@ -101,5 +101,10 @@ def axis_of(grid: Grid, axis: int, sides: Sides, on_faces: bool) -> Axis:
     else:
         gaps = tuple(Fraction(int(isinstance(c, Dirichlet))) for c in sides)
         nodes = grid.faces(axis)[int(gaps[0]) : cells + 1 - int(gaps[1])]
-    positions = None if grid.stretching[axis] is None else tuple((nodes - grid.lower[axis]) / spacing)
-    return Axis(len(nodes), spacing, False, gaps, cells, positions)
+    if grid.stretching[axis] is None:
+        return Axis(len(nodes), spacing, False, gaps, cells)
+    positions = (nodes - grid.lower[axis]) / spacing
+    # A node is on a wall because it is the last of its axis, wherever rounding puts it.
+    ends = [0.0] * (gaps[0] == 0), [float(cells)] * (gaps[1] == 0)
+    inner = positions[len(ends[0]) : len(positions) - len(ends[1])]
+    return Axis(len(nodes), spacing, False, gaps, cells, (*ends[0], *map(float, inner), *ends[1]))

@@ -10,10 +10,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..field import Field
+from ..field import Field, matched
 from ..grid import Grid
 from ..norms import root_mean_squares
 from .sharding import error_if
+
+
+MAKES_COMPLEX = (
+    "the equation makes complex values of a real state: put the state on a space of complex values, such as "
+    "js.Fourier(grid, real=False)."
+)
 
 
 class NoDiagonalForm(ValueError):
@@ -93,15 +99,28 @@ class Space(eqx.Module):
         """Nodal data in the precision of another field."""
         return self.linear(lambda a: a.astype(like.dtype), u)
 
+    def meet(self, other: "Space") -> "Space":
+        """The space of sums and products of fields on this space and another, which differ in their types at most.
+
+        **Raises:** `ValueError` for fields on other nodes, or of another kind.
+        """
+        if type(other) is not type(self) or getattr(other, "grid", None) != getattr(self, "grid", None):
+            raise ValueError(
+                f"fields live on different spaces ({_name(self)} and {_name(other)}): "
+                "move one with `js.interpolate(u, space)`."
+            )
+        return self
+
+    def adopt(self, u: Field) -> Field:
+        """A field of a space that `meet` has led here, as one that works beside fields on this space."""
+        return u
+
+    def of_complex(self) -> "Space":
+        """The same space for complex values."""
+        return self
+
     def lift(self, u: Field, other: Any) -> Field:
-        """`other` as a field that can be added to `u`: fields pass, nodal values and numbers are wrapped."""
-        if isinstance(other, Field):
-            if type(other.space) is not type(self) or getattr(other.space, "grid", None) != getattr(self, "grid", None):
-                raise ValueError(
-                    f"fields live on different spaces ({_name(self)} and {_name(other.space)}): "
-                    "move one with `js.interpolate(u, space)`."
-                )
-            return other
+        """Nodal values or a number as a field that can be added to `u`."""
         return self.field(jnp.broadcast_to(jnp.asarray(other, u.dtype), self._lifted_shape(jnp.shape(other))))
 
     def _lifted_shape(self, shape):
@@ -122,9 +141,8 @@ class Space(eqx.Module):
 
     def index(self, u: Field, index) -> Field:
         """Components picked by a NumPy index."""
-        if not u.shape:
-            raise TypeError("a scalar field has no components to pick.")
-        return self.linear(lambda a: a[index], u)
+        entries = component_index(index, u.shape)
+        return self.linear(lambda a: a[entries], u)
 
     def stack(self, fields) -> Field:
         """Fields as the components of one."""
@@ -196,6 +214,7 @@ class Space(eqx.Module):
 
     def advect(self, velocity: Field, u: Field) -> Field:
         """Convective derivative of each component."""
+        velocity, u = matched(velocity, u)
         total = velocity[0] * self.partial(u, 0, 1)
         for axis in range(1, len(velocity)):
             total = total + velocity[axis] * self.partial(u, axis, 1)
@@ -215,6 +234,7 @@ class Space(eqx.Module):
 
     def directed(self, scalar: Field, direction) -> Field:
         """A scalar times a constant vector, on the nodes of a velocity."""
+        self.meet(scalar.space)
         return self.stack([scalar * number for number in direction])
 
     def integral(self, u: Field) -> jax.Array:
@@ -320,6 +340,32 @@ class Modes(eqx.Module):
         raise TypeError(f"{type(self).__name__} has no white noise: write its methods `white` and `multiplicity`.")
 
 
+def component_index(index, components: tuple[int, ...]) -> tuple:
+    """A NumPy index of components as one of arrays, whose last axes are those of the space.
+
+    **Raises:** `IndexError` where it reaches beyond the components: into the nodes, or past their number.
+    """
+    entries = index if isinstance(index, tuple) else (index,)
+    if any(isinstance(entry, jax.core.Tracer) for entry in entries):  # known up to its bounds
+        entries = tuple(jnp.asarray(e) if isinstance(e, jax.core.Tracer) else e for e in entries)
+        shadow = tuple(np.zeros(e.shape, int) if isinstance(e, jax.core.Tracer) else e for e in entries)
+    else:
+        entries = shadow = tuple(np.asarray(e) if isinstance(e, (list, jax.Array)) else e for e in entries)
+    try:
+        np.broadcast_to(0, components)[shadow]
+    except IndexError as error:
+        what = "it has no components" if not components else f"its components have shape {components}"
+        raise IndexError(
+            f"an index of a field picks components, and {what}; got {index!r} ({error}). Nodal values are "
+            "`u.values[...]`, modes `u.coefficients[...]`."
+        ) from None
+    if not any(entry is Ellipsis for entry in entries):
+        return (*entries, ...)
+    place = next(i for i, entry in enumerate(entries) if entry is Ellipsis)
+    taken = sum(np.ndim(e) if getattr(e, "dtype", None) == bool else e is not None for e in entries) - 1
+    return (*entries[:place], *(slice(None),) * (len(components) - taken), *entries[place + 1 :], ...)
+
+
 def _lamb_plane(u, vorticity):
     return jnp.stack([-u[1] * vorticity, u[0] * vorticity])
 
@@ -374,6 +420,27 @@ def real_dtype(dtype) -> np.dtype:
 def complex_dtype(dtype) -> np.dtype:
     """complex64 for float32 and complex64, complex128 for float64 and complex128."""
     return np.dtype(np.complex64 if real_dtype(dtype) == np.float32 else np.complex128)
+
+
+def nodal_array(source: Any, coordinates: Callable[[], tuple], shape: tuple[int, ...]) -> jax.Array:
+    """Nodal values, shape `(..., *shape)`, from what a user gives: a callable of the coordinates, an array, a sequence.
+
+    A sequence holds components, each with nodal values or one number for all nodes. Nothing but numbers, or rows of
+    them, are components where a function returns them, and nodal values where they stand alone.
+    """
+    called = callable(source)
+    values = source(*coordinates()) if called else source
+    if isinstance(values, (list, tuple)):
+        shapes = {np.shape(v) for v in values}
+        whole = (len(values), *shapes.pop()) if len(shapes) == 1 else ()
+        nodal = len(whole) >= len(shape) and whole[len(whole) - len(shape) :] == shape
+        if called or not (nodal or len(whole) == 1):
+            values = [jnp.broadcast_to(jnp.asarray(v), shape) for v in values]
+        values = jnp.stack([jnp.asarray(v) for v in values])
+    values = jnp.asarray(values)
+    if called and values.shape[max(values.ndim - len(shape), 0) :] != shape:
+        values = jnp.broadcast_to(values, np.broadcast_shapes(values.shape, shape))
+    return values
 
 
 def nodal_shape_error(space: Space, shape, nodes: tuple[int, ...]) -> ValueError:

@@ -58,6 +58,15 @@ def to_nodes(spectrum, nodes: tuple[int, ...], real: bool):
     return lax.fft(spectrum, lax.FftType.IFFT, nodes)
 
 
+def full_of_half(spectrum, dimension: int):
+    """The compact spectrum of a real field with the modes that are conjugates of those it holds."""
+    positive = lax.slice_in_dim(spectrum, 1, spectrum.shape[-1], axis=spectrum.ndim - 1)
+    mirrored = jnp.conj(jnp.flip(positive, tuple(range(-dimension, 0))))
+    for axis in range(spectrum.ndim - dimension, spectrum.ndim - 1):  # zero stays in front
+        mirrored = jnp.roll(mirrored, 1, axis)
+    return jnp.concatenate([spectrum, mirrored], -1)
+
+
 def to_spectrum(values, cutoff: tuple[int, ...], real: bool):
     """Compact spectrum of nodal values, truncated at `cutoff`."""
     dimension = len(cutoff)

@@ -14,7 +14,7 @@ from ..field import Field, is_uniform
 from ..grid import Grid
 from . import _differences, _halo, _quadrature, _stencils, _walls
 from ._axis import Axis, axis_of
-from ._base import Space, complex_dtype, nodal_shape_error, real_dtype
+from ._base import MAKES_COMPLEX, Space, complex_dtype, nodal_array, nodal_shape_error, real_dtype
 from ._bases import axis_basis
 from ._modes import FiniteDifferenceModes, Nodal, modal_partial, over_total, varying_error
 from ._walls import Trace, Traces
@@ -147,9 +147,7 @@ class FiniteDifference(Space):
 
     # -- making and reading fields ---------------------------------------------------------------------------
     def field(self, source) -> Field:
-        values = _assemble(source(*self.coordinates()) if callable(source) else source, self.shape)
-        if callable(source) and values.shape[-self.dimension :] != self.shape:
-            values = jnp.broadcast_to(values, np.broadcast_shapes(values.shape, self.shape))
+        values = nodal_array(source, self.coordinates, self.shape)
         self._check_nodal(values)
         return Field(self, Nodal(self._inexact(values)))
 
@@ -159,7 +157,7 @@ class FiniteDifference(Space):
             return u
         faces = _walls.map_walls(
             lambda axis, end: _walls.face_values(
-                lambda *x: self._inexact(_assemble(function(t, *x), _walls.face_shape(self.shape, axis))),
+                lambda *x: self._inexact(_components(function(t, *x), _walls.face_shape(self.shape, axis))),
                 _walls.face_coordinates(self, axis, end),
                 u.shape,
                 _walls.face_shape(self.shape, axis),
@@ -180,11 +178,6 @@ class FiniteDifference(Space):
         return real_dtype(u.data.values.dtype) if self.real else complex_dtype(u.data.values.dtype)
 
     def lift(self, u: Field, other: Any) -> Field:
-        if isinstance(other, Field):
-            super().lift(u, other)
-            if other.space.axes != self.axes:
-                raise ValueError("fields live on different nodes: move one with `js.interpolate(u, space)`.")
-            return other
         array = self._inexact(jnp.asarray(other)).astype(u.dtype)
         values = jnp.broadcast_to(array, np.broadcast_shapes(array.shape, self.shape))
         if not is_uniform(array, self.dimension):
@@ -242,6 +235,25 @@ class FiniteDifference(Space):
         return outside
 
     # -- arithmetic ------------------------------------------------------------------------------------------
+    def meet(self, other: Space) -> "FiniteDifference":
+        super().meet(other)
+        if other.axes != self.axes:
+            raise ValueError("fields live on different nodes: move one with `js.interpolate(u, space)`.")
+        return self if not self.real or other.real else self.of_complex()
+
+    def of_complex(self) -> "FiniteDifference":
+        return dataclasses.replace(self, real=False)
+
+    def adopt(self, u: Field) -> Field:
+        """The field, of complex values where this space has these; what it knows of the walls is its own affair."""
+        if self.real or not u.space.real:
+            return u
+        if u.data.modal:
+            raise ValueError(MAKES_COMPLEX)
+        cast = lambda a: a.astype(complex_dtype(a.dtype))
+        traces = None if u.data.traces is None else _walls.combine(cast, [u.data.traces])
+        return Field(u.space.of_complex(), Nodal(cast(u.data.values), traces))
+
     def linear(self, function: Callable, *fields: Field) -> Field:
         modal = fields[0].data.modal
         if any(u.data.modal != modal for u in fields):
@@ -260,7 +272,10 @@ class FiniteDifference(Space):
         return Field(self, Nodal(values, known))
 
     def pointwise(self, function: Callable, *fields: Field, degree: int = 2) -> Field:
-        return Field(self, Nodal(function(*(self.values(u) for u in fields)), _walls.unknown(self.periodic)))
+        values = jnp.asarray(function(*(self.values(u) for u in fields)))
+        real = not jnp.iscomplexobj(values)
+        space = self if real == self.real else dataclasses.replace(self, real=real)
+        return Field(space, Nodal(values, _walls.unknown(self.periodic)))
 
     # -- calculus --------------------------------------------------------------------------------------------
     def partial(self, u: Field, axis: int, order: int) -> Field:
@@ -402,8 +417,8 @@ class FiniteDifference(Space):
         return Field(self.homogeneous(), Nodal(modes.from_modes(function(modes.to_modes(u.data.values)))))
 
 
-def _assemble(values: Any, shape: tuple[int, ...]) -> jax.Array:
-    """An array from what a function of coordinates returns: an array, or a sequence of components."""
+def _components(values: Any, shape: tuple[int, ...]) -> jax.Array:
+    """An array from what a function of the coordinates of a side returns: an array, or a sequence of components."""
     if isinstance(values, (list, tuple)):
         values = jnp.stack([jnp.broadcast_to(v, shape) for v in values])
     return jnp.asarray(values)

@@ -1,5 +1,6 @@
 """Fields made of Fourier modes, on periodic boxes."""
 
+import dataclasses
 import math
 from collections.abc import Callable
 
@@ -14,7 +15,7 @@ from ..field import Field, is_uniform
 from ..grid import Grid
 from ..norms import root_mean_squares
 from . import _sharded, _transforms
-from ._base import Modes, Space, complex_dtype, fast_length, nodal_shape_error, real_dtype
+from ._base import MAKES_COMPLEX, Modes, Space, complex_dtype, fast_length, nodal_array, nodal_shape_error, real_dtype
 
 
 class _Parts(eqx.Module):
@@ -128,12 +129,7 @@ class Fourier(Space):
 
     # -- making and reading fields -----------------------------------------------------------------------------------
     def field(self, source) -> Field:
-        values = source(*self.coordinates()) if callable(source) else source
-        if isinstance(values, (list, tuple)):
-            values = jnp.stack([jnp.broadcast_to(v, self.grid.shape) for v in values])
-        values = jnp.asarray(values)
-        if callable(source) and values.shape[-self.dimension :] != self.grid.shape:
-            values = jnp.broadcast_to(values, np.broadcast_shapes(values.shape, self.grid.shape))
+        values = nodal_array(source, self.coordinates, self.grid.shape)
         if values.shape[-self.dimension :] != self.grid.shape:
             raise nodal_shape_error(self, values.shape, self.grid.shape)
         if not jnp.issubdtype(values.dtype, jnp.inexact):
@@ -193,7 +189,7 @@ class Fourier(Space):
         return (jnp.real(values) if self.real else values).reshape(*values.shape[:-1], *shape)
 
     def lift(self, u: Field, other) -> Field:
-        if isinstance(other, Field) or not is_uniform(other, self.dimension):
+        if not is_uniform(other, self.dimension):
             return super().lift(u, other)
         modal, nodal, padded = u.data.arrays
         shape = np.broadcast_shapes(np.shape(other), (1,) * self.dimension)[: -self.dimension]
@@ -208,6 +204,27 @@ class Fourier(Space):
         return Field(self, _Parts(modal=jnp.asarray(zeroth, modal.dtype) * value.astype(modal.dtype), peak=2))
 
     # -- arithmetic --------------------------------------------------------------------------------------------------
+    def meet(self, other: Space) -> "Fourier":
+        super().meet(other)
+        return self if not self.real or other.real else self.of_complex()
+
+    def of_complex(self) -> "Fourier":
+        return dataclasses.replace(self, real=False)
+
+    def adopt(self, u: Field) -> Field:
+        """The field with the spectrum of this space, and without products on another fine grid than this one's."""
+        modal, nodal, padded = u.data.arrays
+        if u.space.real == self.real and (padded is None or u.space.padded_shape == self.padded_shape):
+            return u
+        if padded is not None and u.space.padded_shape != self.padded_shape:
+            modal, nodal, padded = u.space.coefficients(u), None, None
+        if u.space.real and not self.real:
+            if isinstance(modal, np.ndarray):
+                raise ValueError(_MAKES_COMPLEX)
+            modal = modal if modal is None else _transforms.full_of_half(modal, self.dimension)
+            nodal, padded = (a if a is None else a.astype(complex_dtype(a.dtype)) for a in (nodal, padded))
+        return Field(self, _Parts(modal, nodal, padded, u.data.degree if padded is not None else 1, u.data.peak))
+
     def linear(self, function: Callable, *fields: Field) -> Field:
         parts = [u.data for u in fields]
         if len(parts) > 1 and function is not _add and any(_layout(p) != _layout(parts[0]) for p in parts):
@@ -236,9 +253,11 @@ class Fourier(Space):
         return self._padded(u)
 
     def pointwise(self, function: Callable, *fields: Field, degree: int = 2) -> Field:
-        values = function(*(self._padded(u) for u in fields))
+        values = jnp.asarray(function(*(self._padded(u) for u in fields)))
         peak = max(degree, *(u.data.peak for u in fields))
-        return Field(self, _Parts(padded=values, degree=degree, peak=peak))
+        real = not jnp.iscomplexobj(values)
+        space = self if real == self.real else dataclasses.replace(self, real=real)
+        return Field(space, _Parts(padded=values, degree=degree, peak=peak))
 
     def _padded(self, u: Field) -> jax.Array:
         """Values on the fine grid."""

@@ -47,6 +47,9 @@ def interpolate(u: Field, space: Space, t: float | jax.Array = 0.0) -> Field:
         values = _at_nodes(u, space, t)
     else:
         _check_boxes(source.grid, grid)
+        if isinstance(source, Fourier) and source.real and not getattr(space, "real", True):
+            source = source.of_complex()
+            u = source.adopt(u)
         if isinstance(source, Fourier) and isinstance(space, Fourier) and source.real == space.real:
             return space.from_coefficients(_resized(source, space, source.coefficients(u)))
         if isinstance(source, Fourier):

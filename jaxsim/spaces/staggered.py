@@ -194,9 +194,10 @@ class Staggered(Space):
         return jnp.stack([c(*coordinates) for c in self.split(u)], -points - 1)
 
     # -- arithmetic --------------------------------------------------------------------------------------------------
+    def of_complex(self) -> "Staggered":
+        raise self.lacks("complex values", "velocities are real; FiniteDifference and Fourier spaces have real=False")
+
     def lift(self, u: Field, other: Any) -> Field:
-        if isinstance(other, Field):
-            return super().lift(u, other)
         return self.join(c.space.lift(c, part) for c, part in zip(self.split(u), self._per_component(other)))
 
     def _per_component(self, number: Any) -> list:
@@ -271,6 +272,8 @@ class Staggered(Space):
 
     def advect(self, velocity: Field, u: Field) -> Field:
         """$\\nabla\\cdot(v u)$ in flux form: of each component of a velocity, or of scalars at the centers."""
+        if u.space.grid != self.grid:
+            raise ValueError(f"advect: velocity and field live on different grids, {self.grid} and {u.space.grid}.")
         if isinstance(u.space, Staggered):
             return _fluxes.momentum(self, velocity, u)
         return _fluxes.transport(self, velocity, u)
