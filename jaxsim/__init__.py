@@ -31,6 +31,7 @@ from .integrate import March, SemilinearTerm, ensemble, march, rollout, solve
 from .spaces import (
     Body,
     Central,
+    Clamped,
     ConvectiveOutflow,
     Dictionary,
     Dirichlet,
@@ -49,6 +50,7 @@ from .spaces import (
     Space,
     Staggered,
     Upwind,
+    diffuse,
     interpolate,
     shard,
     transport,
@@ -60,6 +62,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Body",
     "Central",
+    "Clamped",
     "ConvectiveOutflow",
     "Dictionary",
     "Dirichlet",
@@ -90,6 +93,7 @@ __all__ = [
     "convection",
     "cross",
     "curl",
+    "diffuse",
     "directed",
     "div",
     "dot",

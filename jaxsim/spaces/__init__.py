@@ -3,9 +3,10 @@
 from ._base import Modes, NoDiagonalForm, Space
 from ._expressions import AbstractLeaf, Coefficients, coefficients_of, like_of
 from .body import Body
-from .boundary import Boundary, Dirichlet, Neumann, Periodic, Robin
+from .boundary import Boundary, Clamped, Dirichlet, Neumann, Periodic, Robin
 from .conservation import Central, Reconstruction, Upwind, transport
 from .dictionary import Dictionary, Expansion, check_functions, sum_of, weighted
+from .diffusion import diffuse
 from .finite_difference import FiniteDifference
 from .flow_boundary import ConvectiveOutflow, FlowBoundary, FreeSlip, Inflow, MovingWall, NoSlip, Outflow
 from .fourier import Fourier
@@ -21,6 +22,7 @@ __all__ = [
     "Boundary",
     "Callables",
     "Central",
+    "Clamped",
     "Coefficients",
     "ConvectiveOutflow",
     "Dictionary",
@@ -47,6 +49,7 @@ __all__ = [
     "Upwind",
     "check_functions",
     "coefficients_of",
+    "diffuse",
     "error_if",
     "interpolate",
     "like_of",

@@ -45,10 +45,10 @@ def wall_values(c: Field, axis: int) -> tuple:
     values, along = _along(c, axis)
     found = []
     for end, trace in enumerate(_sides(c, axis)):
+        last = lax.slice_in_dim(values, *((0, 1) if end == 0 else (values.shape[along] - 1, None)), axis=along)
         if isinstance(trace, Dirichlet):
-            found.append(trace.value)
+            found.append(jnp.zeros_like(last) if trace.value is None else trace.value)
         else:
-            last = lax.slice_in_dim(values, *((0, 1) if end == 0 else (values.shape[along] - 1, None)), axis=along)
             ghost = _walls.ghosts(values, along, 1, trace, 2, c.space.axes[axis], end)
             found.append(0.5 * (last + ghost))
     return tuple(found)

@@ -19,12 +19,13 @@ class Nodal(eqx.Module):
 
     `values` are nodal values, `(*components, *grid.shape)`; or, in a probe of `FiniteDifferenceModes`
     (`modal`), Fourier amplitudes. `traces` is what is known of the field at each wall, `None` for the
-    conditions of the space.
+    conditions of the space. `taken` counts the derivatives across the walls of each axis that it was made with.
     """
 
     values: jax.Array | np.ndarray
     traces: Traces | None = None
     modal: bool = eqx.field(static=True, default=False)
+    taken: tuple[int, ...] | None = eqx.field(static=True, default=None)
 
 
 class FiniteDifferenceModes(Modes):
@@ -134,7 +135,7 @@ def modal_partial(u: Field, axis: int, order: int) -> Nodal:
             "from `linear` to `nonlinear`, or take a diffrax solver such as diffrax.Tsit5()."
         )
     values = _times(u.data.values, modes.eigenvalues(axis, order))
-    return Nodal(values, _walls.unknown(u.space.periodic), modal=True)
+    return Nodal(values, modal=True)  # even derivatives have the conditions of the space again
 
 
 def inverse_laplacian(modes: FiniteDifferenceModes, values):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from . import _walls
 from ._base import real_dtype
 from ._walls import Traces
-from .boundary import Boundary, Periodic
+from .boundary import Boundary
 
 
 def integral(values, traces: Traces | None, axes, spacing: tuple[float, ...], order: int):
@@ -23,7 +23,7 @@ def integral(values, traces: Traces | None, axes, spacing: tuple[float, ...], or
         for later in range(a + 1, len(axes)):
             sides[later] = tuple(
                 trace.with_value(total(trace.value))
-                if isinstance(trace, Boundary) and not isinstance(trace, Periodic)
+                if isinstance(trace, Boundary) and getattr(trace, "value", None) is not None
                 else trace
                 for trace in sides[later]
             )

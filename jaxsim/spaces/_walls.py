@@ -1,13 +1,17 @@
 """What is known of a finite-difference field at each wall, and the ghost nodes that follow from it.
 
 A *trace* is a condition from `boundary.py` whose right-hand side is an array of the field's shape with the
-wall's axis of size one, or `None` where nothing is known. Linear functions that act on leading axes therefore
-apply to traces as they do to nodal values.
+wall's axis of size one, or has the value `None` where it is known to be zero; or it is `None` itself where nothing is
+known. Linear functions that act on leading axes therefore apply to traces as they do to nodal values.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
+from fractions import Fraction
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -15,7 +19,7 @@ from jax import lax
 from . import _stencils
 from ._axis import Axis
 from ._base import real_dtype
-from .boundary import Boundary, Dirichlet, Periodic, is_concrete, same_kind
+from .boundary import Boundary, Clamped, Dirichlet, Neumann, Periodic, is_concrete, is_zero, same_kind
 
 Trace = Boundary | None
 Traces = tuple[tuple[Trace, Trace], ...]
@@ -58,6 +62,8 @@ def resolve(space, axis: int, end: int, shape: tuple[int, ...], dtype) -> Bounda
     condition, dimension = space.boundary[axis][end], space.dimension
     if isinstance(condition, Periodic):
         return condition
+    if is_zero(condition.value):
+        return condition.with_value(None)
     components, value = shape[: len(shape) - dimension], condition.value
     if callable(value):
         t = jnp.asarray(0.0 if space.time is None else space.time)
@@ -69,7 +75,7 @@ def resolve(space, axis: int, end: int, shape: tuple[int, ...], dtype) -> Bounda
     side = space.shape[:axis] + space.shape[axis + 1 :]
     target = (*components, *side)
     try:
-        value = jnp.broadcast_to(jnp.asarray(0.0 if value is None else value).astype(dtype), target)
+        value = jnp.broadcast_to(jnp.asarray(value).astype(dtype), target)
     except ValueError:
         raise ValueError(
             f"{type(condition).__name__}: the boundary value of axis {axis} has shape {value.shape}, which "
@@ -98,24 +104,145 @@ def combine(function: Callable, traces: list[Traces]) -> Traces:
     def one(*members):
         if isinstance(members[0], Periodic):
             return members[0]
+        if any(isinstance(c, Clamped) for c in members) and all(isinstance(c, Dirichlet) for c in members):
+            members = [c if all(type(m) is Clamped for m in members) else Dirichlet(c.value) for c in members]
         known = same_kind(members)
         if known is False:
             return None
-        total = members[0].with_value(function(*(c.value for c in members)))
+        value = _linear_of(function, [c.value for c in members])
+        total = members[0].with_value(value)
         return total if known is True else dataclasses.replace(total, known=known)
 
     return tuple(tuple(one(*members) for members in zip(*pairs)) for pairs in zip(*traces))
 
 
-def product(u: Traces, v: Traces) -> Traces:
-    """Traces of a product: known where both factors have known values."""
+def _linear_of(function: Callable, values: list):
+    """A linear function of values, some of which may be known zeros."""
+    given = next((v for v in values if v is not None), None)
+    if given is None:
+        return None
+    return function(*(jnp.zeros_like(given) if v is None else v for v in values))
 
-    def one(a, b):
-        if isinstance(a, Periodic):
-            return a
-        return Dirichlet(a.value * b.value) if isinstance(a, Dirichlet) and isinstance(b, Dirichlet) else None
 
-    return tuple(tuple(one(a, b) for a, b in zip(p, q)) for p, q in zip(u, v))
+def derived(trace: Trace, derivative: int) -> Trace:
+    """What is known of a derivative along a wall, or of an even one across it: a condition with the value zero.
+
+    Along a wall that is exact. Across it, it says that the even (Neumann) or odd (Dirichlet) continuation of the field
+    is smooth, as that of a solution of the equations of diffusion is: the domain of the square of an operator.
+    """
+    return trace if trace is not None and is_condition(trace) and trace.value is None else None
+
+
+def is_condition(trace: Trace) -> bool:
+    """Whether something is known of the field at a wall, in every trace of the program."""
+    return trace is not None and not isinstance(trace, Periodic) and trace.known is None
+
+
+def one_condition(axis: int) -> ValueError:
+    """The error for a fourth derivative across walls where only one condition is known."""
+    return ValueError(
+        f"nothing is known at the walls of axis {axis} of a field that is made with derivatives across them, so that a "
+        "fourth derivative has only one of the two conditions that it needs, and what it drives is ill-posed. "
+        "Conditions with the value zero that is known when the program is traced, js.Dirichlet() and js.Neumann(), "
+        "hold for even derivatives as well (a plate that is simply supported; no flux of u and of its potential); "
+        "js.Clamped() is value and slope zero. Subtract a field that has the values of the walls, or write the "
+        "equation as two of second order."
+    )
+
+
+def across(sides: tuple[Trace, Trace], values, along: int, derivative: int, order: int, axis: Axis):
+    """What is known of a derivative at the walls that it crosses."""
+
+    def one(end):
+        trace = sides[end]
+        if trace is None or not is_condition(trace):
+            return None
+        if isinstance(trace, Clamped) and derivative <= 2:
+            return Dirichlet(None if derivative == 1 else _bend(values, along, order, axis, end))
+        if derivative % 2 == 0:
+            return derived(trace, derivative)
+        if isinstance(trace, Neumann) and (derivative == 1 or trace.value is None):
+            return Dirichlet(None if trace.value is None else (2 * end - 1) * trace.value)
+        return None
+
+    return one(0), one(1)
+
+
+class Wall(NamedTuple):
+    """A field at one wall: its values there and what is known of them, and how to find its outward slope."""
+
+    trace: Trace
+    value: Any
+    slope: Callable[[], Any]
+
+
+def at_wall(trace: Trace, values, along: int, order: int, axis: Axis, end: int) -> Wall:
+    """Values and outward slopes on a wall: known ones, otherwise those of the polynomial that ghosts lie on."""
+    count, on_wall = values.shape[along], axis.gaps[end] == 0
+    edge = lax.slice_in_dim(values, *((0, 1) if end == 0 else (count - 1, count)), axis=along)
+    kept = closing_nodes(trace, order, on_wall)
+    closure = _stencils.closure(axis.inside(end, kept), ())
+    start = 0 if end == 0 else count - kept
+    inside = lax.slice_in_dim(values, start, start + kept, axis=along)
+    inside = jnp.flip(inside, along) if end == 1 else inside
+
+    def of_nodes(row):
+        row = jnp.asarray(row, real_dtype(values.dtype))
+        return jnp.expand_dims(jnp.tensordot(row, inside, ((0,), (along,)), precision=lax.Precision.HIGHEST), along)
+
+    def bubble():
+        """The share of the polynomial that vanishes at the nodes."""
+        if trace is None or not is_condition(trace):
+            return jnp.zeros((), values.dtype)
+        cast = lambda x: jnp.asarray(x, real_dtype(values.dtype))
+        a, b = map(cast, trace.coefficients())
+        b = b / axis.spacing
+        g = 0 if trace.value is None else trace.value
+        left = g - a * of_nodes(closure.face) - b * of_nodes(closure.slope)
+        return left / (a * closure.bubble_face + b * closure.bubble_slope)
+
+    def value():
+        if isinstance(trace, Dirichlet):
+            return jnp.zeros_like(edge) if trace.value is None else jnp.broadcast_to(trace.value, edge.shape)
+        return edge if on_wall else of_nodes(closure.face) + bubble() * closure.bubble_face
+
+    def slope():
+        if isinstance(trace, Neumann):
+            return jnp.zeros_like(edge) if trace.value is None else jnp.broadcast_to(trace.value, edge.shape)
+        return (of_nodes(closure.slope) + bubble() * closure.bubble_slope) / axis.spacing
+
+    return Wall(trace, value(), slope)
+
+
+def function_of(function: Callable, walls: list[Wall], shape: tuple[int, ...]) -> Trace:
+    """What is known at a wall of a function of values, given the shape that its values have there.
+
+    Where one of the fields has a known value the function has one, and otherwise a known slope, by the chain rule.
+    """
+    known = [w.trace for w in walls]
+    if not all(map(is_condition, known)):
+        return None
+    if all(isinstance(t, Neumann) and t.value is None for t in known):
+        return Neumann()
+    values = [w.value for w in walls]
+    try:
+        found = jax.eval_shape(function, *values)
+    except (TypeError, ValueError, IndexError):  # it knows the nodes, as one that multiplies with nodal values does
+        return None
+    if found.shape != shape:
+        return None
+    if any(isinstance(t, Dirichlet) for t in known):
+        return Dirichlet(function(*values))
+    return Neumann(jax.jvp(function, values, [w.slope().astype(w.value.dtype) for w in walls])[1])
+
+
+def product(u: Wall, v: Wall) -> Trace:
+    """What is known at a wall of a product: with one known value there, which may be zero, the value of the product."""
+    for one, other in ((u, v), (v, u)):
+        if isinstance(one.trace, Dirichlet):
+            zero = any(isinstance(w.trace, Dirichlet) and w.trace.value is None for w in (u, v))
+            return Dirichlet(None if zero else one.value * other.value)
+    return function_of(lambda a, b: a * b, [u, v], jnp.broadcast_shapes(u.value.shape, v.value.shape))
 
 
 def ends(values, along: int, depth: int, sides: tuple[Trace, Trace], order: int, axis: Axis):
@@ -143,6 +270,8 @@ def ghosts(values, along: int, depth: int, trace: Trace, order: int, axis: Axis,
         certain = dataclasses.replace(trace, known=None)
         either = (ghosts(values, along, depth, condition, order, axis, end) for condition in (certain, None))
         return jnp.where(trace.known, *either)
+    if isinstance(trace, Clamped):
+        return _clamped_ghosts(values, along, depth, order, axis, end)
     trace = None if isinstance(trace, Dirichlet) and axis.gaps[end] == 0 else trace  # the node on the wall knows
     count, kept = values.shape[along], closing_nodes(trace, order, axis.gaps[end] == 0)
     inside = (
@@ -165,7 +294,7 @@ def ghosts(values, along: int, depth: int, trace: Trace, order: int, axis: Axis,
     matrix = matrix[flip] if end == 0 else matrix[:, flip]
     matrix = jnp.asarray(matrix, values.dtype)
     outside = jnp.moveaxis(jnp.tensordot(matrix, inside, ((1,), (along,)), precision=lax.Precision.HIGHEST), 0, along)
-    if vector is None:
+    if vector is None or trace.value is None:
         return outside
     vector = jnp.asarray(vector[flip] if end == 0 else vector, values.dtype)
     return outside + vector.reshape((-1,) + (1,) * (values.ndim - 1 - along)) * trace.value
@@ -184,3 +313,34 @@ def closing_nodes(trace: Trace, order: int, on_wall: bool = False) -> int:
     if isinstance(trace, Dirichlet) or order == 2:
         return order - 1 + on_wall
     return order
+
+
+def _clamped_ghosts(values, along: int, depth: int, order: int, axis: Axis, end: int):
+    """Ghosts on the polynomial that has a double zero at the wall: $x^2 q(x)$, with $q$ through $u_i / x_i^2$."""
+    rows = _clamped_rows(axis, order, end, tuple(axis.outside(end, depth)), 0)
+    ghosts = _of_nodes(rows, values, along, end)
+    return jnp.flip(ghosts, along) if end == 0 else ghosts
+
+
+def _bend(values, along: int, order: int, axis: Axis, end: int):
+    """The second derivative across a wall of a clamped field."""
+    return _of_nodes(_clamped_rows(axis, order, end, (0,), 2), values, along, end) / axis.spacing**2
+
+
+def _of_nodes(rows, values, along: int, end: int):
+    """Rows of weights of the nodes next to a wall, counted from it, times their values."""
+    count, kept = values.shape[along], rows.shape[1]
+    start = 0 if end == 0 else count - kept
+    inside = lax.slice_in_dim(values, start, start + kept, axis=along)
+    rows = jnp.asarray(rows if end == 0 else rows[:, ::-1], real_dtype(values.dtype))
+    found = jnp.tensordot(rows, inside, ((1,), (along,)), precision=lax.Precision.HIGHEST)
+    return jnp.moveaxis(found, 0, along)
+
+
+@functools.cache
+def _clamped_rows(axis: Axis, order: int, end: int, places: tuple, derivative: int) -> np.ndarray:
+    inside = axis.inside(end, order - 1)
+    scale = [2 if derivative == 2 else Fraction(x) ** 2 for x in places]
+    rows = [[s * w / Fraction(y) ** 2 for w, y in zip(_stencils.weights(inside, x, 0), inside)]
+            for s, x in zip(scale, places)]  # fmt: skip
+    return np.array([[float(w) for w in row] for row in rows])

@@ -105,6 +105,20 @@ class Dirichlet(Boundary):
         return Dirichlet(value)
 
 
+class Clamped(Dirichlet):
+    """Value and slope at the wall are zero, $u = \\partial u / \\partial n = 0$: the two conditions of fourth order.
+
+    For plates, thin films and stream functions, whose equations have fourth derivatives across the wall. Equations of
+    second order have room for one condition alone.
+    """
+
+    def __init__(self):
+        self.value = None
+
+    def with_value(self, value):
+        return self if is_zero(value) else Dirichlet(value)
+
+
 class Neumann(Boundary):
     """The outward normal derivative at the wall, $\\partial u / \\partial n = g$.
 

@@ -264,18 +264,32 @@ class FiniteDifference(Space):
         if modal:
             known = all(u.data.traces is None for u in fields)
             return Field(self, Nodal(values, None if known else _walls.unknown(self.periodic), modal=True))
-        return Field(self, Nodal(values, _walls.combine(function, [self._traces(u) for u in fields])))
+        known = _walls.combine(function, [self._traces(u) for u in fields])
+        return Field(self, Nodal(values, known, taken=_taken(fields)))
 
     def multiply(self, u: Field, v: Field) -> Field:
         values = self.values(u) * self.values(v)
-        known = None if all(self.periodic) else _walls.product(self._traces(u), self._traces(v))
-        return Field(self, Nodal(values, known))
+        known = self._at_walls(lambda walls, shape: _walls.product(*walls), values, u, v)
+        return Field(self, Nodal(values, known, taken=_taken((u, v))))
 
     def pointwise(self, function: Callable, *fields: Field, degree: int = 2) -> Field:
         values = jnp.asarray(function(*(self.values(u) for u in fields)))
         real = not jnp.iscomplexobj(values)
         space = self if real == self.real else dataclasses.replace(self, real=real)
-        return Field(space, Nodal(values, _walls.unknown(self.periodic)))
+        known = self._at_walls(lambda walls, shape: _walls.function_of(function, walls, shape), values, *fields)
+        return Field(space, Nodal(values, known, taken=_taken(fields)))
+
+    def _at_walls(self, rule: Callable, values, *fields: Field) -> Traces | None:
+        """What is known of nodal `values` made of fields, by a rule for these fields at one wall."""
+
+        def one(axis, end):
+            along = [u.data.values.ndim - self.dimension + axis for u in fields]
+            walls = [_walls.at_wall(self.trace(u, axis, end), u.data.values, a, self.order, self.axes[axis], end)
+                     for u, a in zip(fields, along)]  # fmt: skip
+            components = values.shape[: values.ndim - self.dimension]
+            return rule(walls, (*components, *_walls.face_shape(self.shape, axis)))
+
+        return None if all(self.periodic) else _walls.map_walls(one, self.periodic)
 
     # -- calculus --------------------------------------------------------------------------------------------
     def partial(self, u: Field, axis: int, order: int) -> Field:
@@ -288,24 +302,25 @@ class FiniteDifference(Space):
             )
         if u.data.modal:
             return Field(self, modal_partial(u, axis, order))
-        sides = self.trace(u, axis, 0), self.trace(u, axis, 1)
-        return Field(
-            self,
-            Nodal(self._difference(u.data.values, axis, order, sides), self._slopes(sides, axis, order)),
-        )
+        values, sides = u.data.values, (self.trace(u, axis, 0), self.trace(u, axis, 1))
+        taken = u.data.taken[axis] + order if u.data.taken else order
+        if taken > 3 and order < taken and any(side is None for side in sides):
+            raise _walls.one_condition(axis)
+        known = self._known_of_derivative(u, axis, order, sides)
+        if known is not None:
+            taken = tuple(taken if a == axis else n for a, n in enumerate(u.data.taken or (0,) * self.dimension))
+        return Field(self, Nodal(self._difference(values, axis, order, sides), known, taken=known and taken))
 
-    def laplacian(self, u: Field) -> Field:
-        return (
-            super().laplacian(u)
-            if u.data.modal
-            else Field(
-                self,
-                Nodal(
-                    sum(self.partial(u, axis, 2).data.values for axis in range(self.dimension)),
-                    _walls.unknown(self.periodic),
-                ),
-            )
-        )
+    def _known_of_derivative(self, u: Field, axis: int, order: int, sides: tuple[Trace, Trace]) -> Traces | None:
+        def one(a, end):
+            if a == axis:
+                return across[end]
+            return _walls.derived(self.trace(u, a, end), order)
+
+        values = u.data.values
+        across = (None, None) if self.periodic[axis] else _walls.across(
+            sides, values, values.ndim - self.dimension + axis, order, self.order, self.axes[axis])  # fmt: skip
+        return None if all(self.periodic) else _walls.map_walls(one, self.periodic)
 
     def inverse_laplacian(self, u: Field) -> Field:
         modes = self.modes()
@@ -352,23 +367,13 @@ class FiniteDifference(Space):
             return u.data.traces[axis][end]
         return _walls.resolve(u.space, axis, end, u.data.values.shape, u.data.values.dtype)
 
-    def derived(self, values: jax.Array) -> Field:
-        """A field of nodal values of which nothing is known at the walls."""
-        return Field(self, Nodal(values, _walls.unknown(self.periodic)))
+    def derived(self, values: jax.Array, taken: tuple[int, ...] | None = None) -> Field:
+        """A field of nodal values of which nothing is known at the walls; see `Nodal` for `taken`."""
+        return Field(self, Nodal(values, _walls.unknown(self.periodic), taken=taken))
 
     def _traces(self, u: Field) -> Traces:
         """What is known of a field at each wall; for a field that has the conditions of its space, those."""
         return _walls.map_walls(lambda axis, end: self.trace(u, axis, end), self.periodic)
-
-    def _slopes(self, sides: tuple[Trace, Trace], axis: int, order: int) -> Traces | None:
-        """What is known of a derivative: its values at Neumann walls that it crosses."""
-
-        def slope(condition, sign):
-            return Dirichlet(sign * condition.value) if isinstance(condition, Neumann) and order == 1 else None
-
-        known = slope(sides[0], -1), slope(sides[1], 1)
-        unknown = _walls.unknown(self.periodic)
-        return unknown and tuple(known if a == axis and not p else unknown[a] for a, p in enumerate(self.periodic))
 
     # -- for integrators -------------------------------------------------------------------------------------
     def state(self, u: Field) -> jax.Array:
@@ -415,6 +420,12 @@ class FiniteDifference(Space):
             return Field(self, Nodal(function(u.data.values), modal=True))
         modes = self.modes()
         return Field(self.homogeneous(), Nodal(modes.from_modes(function(modes.to_modes(u.data.values)))))
+
+
+def _taken(fields) -> tuple[int, ...] | None:
+    """The most derivatives across the walls of each axis that any of the fields was made with."""
+    counts = [u.data.taken for u in fields if u.data.taken is not None]
+    return tuple(map(max, zip(*counts))) if counts else None
 
 
 def _components(values: Any, shape: tuple[int, ...]) -> jax.Array:
