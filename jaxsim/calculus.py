@@ -91,7 +91,12 @@ def laplacian(u: Field) -> Field:
 
 
 def inverse_laplacian(u: Field) -> Field:
-    """The zero-mean solution $\\psi$ of $\\nabla^2 \\psi = u - \\bar u$, for every component."""
+    """The solution $\\psi$ of $\\nabla^2 \\psi = u$ with the conditions of the space, for every component.
+
+    On periodic boxes, and between walls that only prescribe slopes, it has zero mean and solves
+    $\\nabla^2 \\psi = u - c$, with the constant $c$ for which there is a solution: the mean of $u$ where nothing enters
+    through the walls. To be told where that constant is not zero take `js.inverse_helmholtz(u, 0, -1)`.
+    """
     return _field(u).space.inverse_laplacian(u)
 
 

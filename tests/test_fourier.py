@@ -150,7 +150,7 @@ def test_fields_are_pytrees():
         (lambda s: js.partial(s.field(lambda x, y: x), 2), ValueError, "axis 2 does not exist"),
         (lambda s: js.partial(s.field(lambda x, y: x), 0, -1), ValueError, "at least 0"),
         (lambda s: js.div(s.field(lambda x, y: x)), ValueError, "2 leading components"),
-        (lambda s: s.field(lambda x, y: x)[0], TypeError, "no components"),
+        (lambda s: s.field(lambda x, y: x)[0], IndexError, "no components"),
         (lambda s: js.laplacian(jnp.ones((8, 8))), TypeError, "expected a Field"),
         (lambda s: s.field(lambda x, y: x)(0.5), ValueError, "evaluated at 2 coordinates"),
         (lambda s: js.Fourier(s.grid, dealias=0.5), ValueError, "at least 1"),

@@ -174,7 +174,7 @@ class Space(eqx.Module):
         return total
 
     def inverse_laplacian(self, u: Field) -> Field:
-        """Zero-mean inverse of the Laplacian."""
+        """Inverse of the Laplacian, with the conditions of the space."""
         raise self.lacks("inverse_laplacian", "Fourier and periodic FiniteDifference spaces do")
 
     def inverse_helmholtz(self, u: Field, shift, diffusivity) -> Field:

@@ -169,14 +169,18 @@ def across(sides: tuple[Trace, Trace], values, along: int, derivative: int, orde
 
 
 class Wall(NamedTuple):
-    """A field at one wall: its values there and what is known of them, and how to find its outward slope."""
+    """A field at one wall: its values there and what is known of them, and how to find its outward slope.
+
+    `taken` counts the derivatives across the wall that it was made with.
+    """
 
     trace: Trace
     value: Any
     slope: Callable[[], Any]
+    taken: int
 
 
-def at_wall(trace: Trace, values, along: int, order: int, axis: Axis, end: int) -> Wall:
+def at_wall(trace: Trace, values, along: int, order: int, axis: Axis, end: int, taken: int = 0) -> Wall:
     """Values and outward slopes on a wall: known ones, otherwise those of the polynomial that ghosts lie on."""
     count, on_wall = values.shape[along], axis.gaps[end] == 0
     edge = lax.slice_in_dim(values, *((0, 1) if end == 0 else (count - 1, count)), axis=along)
@@ -211,7 +215,7 @@ def at_wall(trace: Trace, values, along: int, order: int, axis: Axis, end: int) 
             return jnp.zeros_like(edge) if trace.value is None else jnp.broadcast_to(trace.value, edge.shape)
         return (of_nodes(closure.slope) + bubble() * closure.bubble_slope) / axis.spacing
 
-    return Wall(trace, value(), slope)
+    return Wall(trace, value(), slope, taken)
 
 
 def function_of(function: Callable, walls: list[Wall], shape: tuple[int, ...]) -> Trace:
@@ -237,11 +241,15 @@ def function_of(function: Callable, walls: list[Wall], shape: tuple[int, ...]) -
 
 
 def product(u: Wall, v: Wall) -> Trace:
-    """What is known at a wall of a product: with one known value there, which may be zero, the value of the product."""
+    """What is known at a wall of a product: with one known value there, which may be zero, the value of the product.
+
+    A second derivative of which nothing is known has no value: its extrapolation would drive what it is made of.
+    """
     for one, other in ((u, v), (v, u)):
         if isinstance(one.trace, Dirichlet):
-            zero = any(isinstance(w.trace, Dirichlet) and w.trace.value is None for w in (u, v))
-            return Dirichlet(None if zero else one.value * other.value)
+            if any(isinstance(w.trace, Dirichlet) and w.trace.value is None for w in (u, v)):
+                return Dirichlet()
+            return None if other.trace is None and other.taken > 1 else Dirichlet(one.value * other.value)
     return function_of(lambda a, b: a * b, [u, v], jnp.broadcast_shapes(u.value.shape, v.value.shape))
 
 

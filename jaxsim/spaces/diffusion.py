@@ -29,7 +29,7 @@ def diffuse(diffusivity: Any, u: Field, mean: Callable = arithmetic_mean) -> Fie
 
     **Arguments:**
 
-    - `diffusivity`: $D$, in length²/time; a number (the Laplacian of the space, times it), a scalar field, nodal values,
+    - `diffusivity`: $D$, in length²/time; a number, a scalar field, nodal values,
         a function of the values of `u` such as `lambda u: u**2`, or a tensor of `(d, d)` numbers or a field with these
         components, whose flux is $\\sum_b D_{ab} \\partial_b u$. At walls of a tensor the condition is on
         $\\partial u/\\partial n$ all the same.
@@ -47,10 +47,12 @@ def diffuse(diffusivity: Any, u: Field, mean: Callable = arithmetic_mean) -> Fie
     """
     if callable(diffusivity) and not isinstance(diffusivity, Field):
         diffusivity = pointwise(diffusivity, u)
-    if not isinstance(diffusivity, Field) and jnp.ndim(diffusivity) == 0:
+    on_grid = isinstance(u.space, FiniteDifference)
+    same = not on_grid or (u.space.order == 2 and u.space.grid.uniform)
+    if not isinstance(diffusivity, Field) and jnp.ndim(diffusivity) == 0 and same:
         return diffusivity * laplacian(u)
     tensor = _tensor(diffusivity, u)
-    if not isinstance(u.space, FiniteDifference):
+    if not on_grid:
         fluxes = [sum(entry * partial(u, b) for b, entry in row.items()) for row in tensor]
         parts = [partial(flux, axis) for axis, flux in enumerate(fluxes)]
         return sum(parts[1:], parts[0])
@@ -67,20 +69,20 @@ def _tensor(diffusivity: Any, u: Field) -> list[dict[int, Entry]]:
     if dimension is None:
         raise ValueError("diffuse: pass `dimension=` to js.Function, or use js.residual, which finds it.")
     square = (dimension, dimension)
-    if isinstance(diffusivity, Field):
-        (diffusivity, _) = matched(diffusivity, u)
-        if diffusivity.shape == square:
-            return [{b: diffusivity[a, b] for b in range(dimension)} for a in range(dimension)]
-        if diffusivity.shape not in ((), u.shape):
-            raise ValueError(
-                f"diffuse: `diffusivity` is a scalar, has the components of the field, {u.shape}, or is a tensor, "
-                f"{square}; got {diffusivity.shape}."
-            )
-        return [{a: diffusivity} for a in range(dimension)]
-    values = jnp.asarray(diffusivity)
-    if values.shape == square and getattr(space, "shape", None) != square:
-        return [{b: values[a, b] for b in range(dimension)} for a in range(dimension)]
-    return [{a: space.lift(u, values)} for a in range(dimension)]
+    if not isinstance(diffusivity, Field):
+        values = jnp.asarray(diffusivity)
+        if values.shape == square != getattr(space, "shape", None):
+            return [{b: values[a, b] for b in range(dimension)} for a in range(dimension)]
+        diffusivity = space.lift(u, values)
+    diffusivity, _ = matched(diffusivity, u)
+    if diffusivity.shape == square:
+        return [{b: diffusivity[a, b] for b in range(dimension)} for a in range(dimension)]
+    if diffusivity.shape not in ((), u.shape):
+        raise ValueError(
+            f"diffuse: `diffusivity` is a scalar, has the components of the field, {u.shape}, or is a tensor, "
+            f"{square}; got {diffusivity.shape}."
+        )
+    return [{a: diffusivity} for a in range(dimension)]
 
 
 def _divergence(u: Field, axis: int, row: dict[int, Entry], mean: Callable) -> jax.Array:

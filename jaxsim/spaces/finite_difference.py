@@ -283,9 +283,13 @@ class FiniteDifference(Space):
         """What is known of nodal `values` made of fields, by a rule for these fields at one wall."""
 
         def one(axis, end):
-            along = [u.data.values.ndim - self.dimension + axis for u in fields]
-            walls = [_walls.at_wall(self.trace(u, axis, end), u.data.values, a, self.order, self.axes[axis], end)
-                     for u, a in zip(fields, along)]  # fmt: skip
+            walls = [
+                _walls.at_wall(
+                    self.trace(u, axis, end), u.data.values, u.data.values.ndim - self.dimension + axis, self.order,
+                    self.axes[axis], end, u.data.taken[axis] if u.data.taken else 0,
+                )
+                for u in fields
+            ]  # fmt: skip
             components = values.shape[: values.ndim - self.dimension]
             return rule(walls, (*components, *_walls.face_shape(self.shape, axis)))
 
@@ -327,7 +331,11 @@ class FiniteDifference(Space):
         if modes is None:
             raise self.lacks("inverse_laplacian", "these sides have no diagonal form; jaxsim.linear has Krylov solvers")
         symbols = [modes.eigenvalues(axis, 2) for axis in range(self.dimension)]
-        return self._through_modes(lambda amplitudes: over_total(amplitudes, symbols), u)
+        if not self.affine:
+            return self._through_modes(lambda amplitudes: over_total(amplitudes, symbols), u)
+        values = self.values(u)
+        data = self.laplacian(self.bind(jnp.zeros_like(values), self.time))
+        return self.bind(modes.from_modes(over_total(modes.to_modes(values - data.data.values), symbols)), self.time)
 
     def project(self, u: Field, beside: Field | None = None) -> Field:
         modes = self.modes()

@@ -220,7 +220,7 @@ class Fourier(Space):
             modal, nodal, padded = u.space.coefficients(u), None, None
         if u.space.real and not self.real:
             if isinstance(modal, np.ndarray):
-                raise ValueError(_MAKES_COMPLEX)
+                raise ValueError(MAKES_COMPLEX)
             modal = modal if modal is None else _transforms.full_of_half(modal, self.dimension)
             nodal, padded = (a if a is None else a.astype(complex_dtype(a.dtype)) for a in (nodal, padded))
         return Field(self, _Parts(modal, nodal, padded, u.data.degree if padded is not None else 1, u.data.peak))

@@ -272,11 +272,14 @@ class Staggered(Space):
 
     def advect(self, velocity: Field, u: Field) -> Field:
         """$\\nabla\\cdot(v u)$ in flux form: of each component of a velocity, or of scalars at the centers."""
-        if u.space.grid != self.grid:
-            raise ValueError(f"advect: velocity and field live on different grids, {self.grid} and {u.space.grid}.")
+        self._same_grid("advect", u)
         if isinstance(u.space, Staggered):
             return _fluxes.momentum(self, velocity, u)
         return _fluxes.transport(self, velocity, u)
+
+    def _same_grid(self, name: str, u: Field) -> None:
+        if getattr(u.space, "grid", None) != self.grid:
+            raise ValueError(f"{name}: velocity and field live on different grids, {self.grid} and {u.space}.")
 
     def project(self, u: Field, beside: Field | None = None) -> Field:
         return _pressure.project(self, u, beside)
@@ -285,6 +288,7 @@ class Staggered(Space):
         return self.scalar().derived(_pressure.potential(self, u)[0])
 
     def directed(self, scalar: Field, direction) -> Field:
+        self._same_grid("directed", scalar)
         return _fluxes.directed(self, scalar, direction)
 
     # -- for integrators ---------------------------------------------------------------------------------------------
