@@ -1,8 +1,11 @@
 """jaxsim: differentiable physics in JAX. One equation, every solver."""
 
+import importlib
+
 from . import equations, geometry, integrate
 from .calculus import (
     advect,
+    canonical,
     convection,
     cross,
     curl,
@@ -59,6 +62,19 @@ from .stretching import SinhStretching, Stretching, TanhStretching
 
 __version__ = "0.1.0"
 
+_ROOMS = ("constraints", "io", "linear", "nets", "neural_de", "optimize", "pinn", "plot", "taylor")
+
+
+def __getattr__(name: str):
+    """Rooms that most programs do not need are imported when they are first named."""
+    if name in _ROOMS:
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module 'jaxsim' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *_ROOMS})
+
 __all__ = [
     "Body",
     "Central",
@@ -90,6 +106,7 @@ __all__ = [
     "TanhStretching",
     "Upwind",
     "advect",
+    "canonical",
     "convection",
     "cross",
     "curl",

@@ -1,6 +1,7 @@
 """The words that equations are written in: free functions that dispatch on what the field is made of."""
 
 import functools
+import operator
 from collections.abc import Callable, Sequence
 
 import jax
@@ -8,12 +9,20 @@ import jax.numpy as jnp
 
 from .field import Field, matched
 from .norms import power_of_two
+from .sizes import whole
 
 
 def _field(u) -> Field:
     if not isinstance(u, Field):
         raise TypeError(f"expected a Field (made by `space.field(...)` or `js.Function(...)`), got {type(u).__name__}.")
     return u
+
+
+def _axis(axis) -> int:
+    try:
+        return operator.index(axis)
+    except TypeError:
+        raise TypeError(f"partial: an axis is a whole number, 0 the first; got {axis!r}.") from None
 
 
 def _vector(u: Field, name: str) -> Field:
@@ -44,9 +53,8 @@ def partial(u: Field, axis: int, order: int = 1) -> Field:
 
     **Returns:** a field with the same components.
     """
-    if order < 0 or int(order) != order:
-        raise ValueError(f"partial: `order` must be a whole number of at least 0, got {order}.")
-    return _field(u) if order == 0 else _field(u).space.partial(u, axis, int(order))
+    order, axis = whole(order, "partial: `order`", least=0), _axis(axis)
+    return _field(u) if order == 0 else _field(u).space.partial(u, axis, order)
 
 
 def grad(u: Field) -> Field:
@@ -226,6 +234,19 @@ def stack(*fields: Field | Sequence[Field]) -> Field:
     members = fields[0] if len(fields) == 1 and not isinstance(fields[0], Field) else fields
     members = matched(*map(_field, members))
     return members[0].space.stack(members)
+
+
+def canonical(u: Field) -> Field:
+    """The same field in the one form that loops carry: modes, or nodal values with the conditions of the space.
+
+    What a field holds depends on how it was made, so that the state of a `jax.lax.scan` and what a step makes of it are
+    different pytrees. Canonical fields of one space are alike: begin with `canonical(u)` and end the body, or each
+    branch of a `jax.lax.cond`, with it. Runs of equations (`js.rollout`, `js.solve`) need none of it.
+
+    Products are projected on the modes of a `Fourier` space; between walls the result has the conditions of the space,
+    whatever `u` knew.
+    """
+    return _field(u).space.bind(u.space.state(u))
 
 
 def sample(function: Callable, t, u: Field) -> Field:

@@ -27,6 +27,13 @@ class Field(eqx.Module):
     # NumPy must leave `array * field` to the field.
     __array_ufunc__ = None
 
+    def __array__(self, *args, **kwargs):
+        raise TypeError("a Field is no array: functions of its values are js.pointwise(jnp.sin, u), and the numbers "
+                        "themselves `u.values`.")  # fmt: skip
+
+    def __bool__(self):
+        raise TypeError("a Field is neither true nor false: compare its numbers, as in jnp.all(u.values > 0).")
+
     @property
     def values(self) -> jax.Array:
         """Values at the nodes, shape `(..., *grid.shape)`."""
@@ -155,7 +162,16 @@ def _operands(u: Field, other: Operand) -> tuple[Field, Field]:
         u, v = matched(u, other)
         return u, v
     u = _promoted(u, other)
-    return u, u.space.lift(u, other)
+    try:
+        return u, u.space.lift(u, other)
+    except ValueError:
+        if np.ndim(other) == 0 or np.shape(other)[-1:] != u.shape[-1:] or not u.space.dimension:
+            raise
+        axes = ", ".join(["...", *["None"] * u.space.dimension])
+        raise ValueError(
+            f"an array beside a field has nodal values, (..., *grid), or a number per component before axes of size "
+            f"one; got shape {np.shape(other)}. For one number per component write array[{axes}]."
+        ) from None
 
 
 def _promoted(u: Field, number: Operand) -> Field:

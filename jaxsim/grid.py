@@ -4,12 +4,20 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+import jax
 import numpy as np
 
+from .sizes import whole
 from .stretching import Stretching
 
 
 def _per_axis(value, dimension: int, name: str) -> tuple[float, ...]:
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value)):
+        raise TypeError(
+            f"Grid: `{name}` is traced, and grids hold numbers that are known when the program is traced. To vary or "
+            "differentiate a length, keep the box and scale the equation: on a box of length 1, derivatives are those "
+            "of the box of length L times L per order."
+        )
     values = np.asarray(value, dtype=float)
     if values.ndim == 0:
         values = np.full(dimension, values)
@@ -50,12 +58,11 @@ class Grid:
     def __init__(self, shape: int | Sequence[int], lower: float | Sequence[float] = 0.0,
                  upper: float | Sequence[float] = 1.0,
                  stretching: Sequence[Stretching | None] | Stretching | None = None):  # fmt: skip
-        counts = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+        counts = (shape,) if np.ndim(shape) == 0 else tuple(shape)
         if not 1 <= len(counts) <= 3:
             raise ValueError(f"Grid: `shape` needs 1, 2 or 3 axes, got {counts}.")
-        if any(int(n) != n or n < 2 for n in counts):
-            raise ValueError(f"Grid: every axis needs at least 2 cells, as whole numbers; got shape {counts}.")
-        object.__setattr__(self, "shape", tuple(int(n) for n in counts))
+        cells = "Grid: the number of cells of every axis"
+        object.__setattr__(self, "shape", tuple(whole(n, cells, least=2) for n in counts))
         object.__setattr__(self, "lower", _per_axis(lower, len(counts), "lower"))
         object.__setattr__(self, "upper", _per_axis(upper, len(counts), "upper"))
         if any(length <= 0 for length in self.lengths):

@@ -7,6 +7,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ..calculus import stack
 from ..field import Field
@@ -54,7 +55,9 @@ class Equation(eqx.Module):
     def __check_init__(self):
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
-            if not item.metadata.get("static") and _is_number(value):
+            if isinstance(value, np.bool_):  # a flag, as that of Python is
+                object.__setattr__(self, item.name, bool(value))
+            elif not item.metadata.get("static") and _is_number(value):
                 object.__setattr__(self, item.name, jnp.asarray(value if isinstance(value, complex) else float(value)))
 
     def linear(self, u: State) -> State:

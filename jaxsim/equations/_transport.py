@@ -67,6 +67,12 @@ def force(forcing: Callable | None, t: Any, u: Field) -> Field | None:
     """A body force as a field on the space of `u` and in its precision; `None` where there is none."""
     if forcing is None:
         return None
+    if isinstance(forcing, Field) or not callable(forcing):
+        raise TypeError(
+            f"`forcing` is a function of (t, x, ...) such as js.equations.kolmogorov(4), and got a "
+            f"{type(forcing).__name__}. A force that is a Field or numbers is added in an equation of your own: "
+            "subclass this one, and add it to what super().nonlinear(t, u) returns."
+        )
     field = sample(forcing, t, u)
     if field.shape != (u.space.dimension,):
         raise ValueError(

@@ -53,7 +53,13 @@ def ensemble(function: Callable, mesh: Mesh) -> Callable:
         raise TypeError(f"ensemble: `mesh` must be a jax.sharding.Mesh, got {type(mesh).__name__}.")
     spec = PartitionSpec(mesh.axis_names)
 
-    def spread(*arguments):
+    def spread(*arguments, **keywords):
+        if keywords:
+            names = ", ".join(keywords)
+            raise TypeError(
+                f"ensemble: give the members by position, and not as {names}=...; a function of keywords is wrapped as "
+                f"in js.ensemble(lambda {names}: function({', '.join(f'{k}={k}' for k in keywords)}), mesh)."
+            )
         arrays, shared = eqx.partition(arguments, eqx.is_array_like)
         _check(arguments, arrays, mesh.size)
         rest = []  # what members return besides arrays is known when they have been traced

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..equations import Equation, is_field
 from ..norms import lengths, norm
+from ..sizes import whole
 from ..spaces import Space, error_if
 from .explicit import unrolled
 from .origin import since
@@ -374,9 +375,9 @@ def _bound(spaces, y, t):
 def _plan(dt, steps, every, transient, alignment, blocks) -> _Plan:
     counts = {"steps": (steps, 1), "every": (every, 1), "transient": (transient, 0), "blocks": (blocks, 2)}
     counts |= {} if alignment is None else {"alignment": (alignment, 0)}
-    for name, (value, least) in counts.items():
-        if isinstance(value, jax.core.Tracer) or int(value) != value or value < least:
-            raise ValueError(f"lyapunov_spectrum: `{name}` must be a whole number of at least {least}, got {value}.")
+    counts = {name: whole(value, f"lyapunov_spectrum: `{name}`", least) for name, (value, least) in counts.items()}
+    steps, every, transient, blocks = (counts[name] for name in ("steps", "every", "transient", "blocks"))
+    alignment = counts.get("alignment")
     if steps % every:
         raise ValueError(f"lyapunov_spectrum: `every` must divide `steps`: {steps} is no multiple of {every}.")
     if not isinstance(dt, jax.core.Tracer) and not (np.ndim(dt) == 0 and np.isfinite(dt) and np.asarray(dt) > 0):

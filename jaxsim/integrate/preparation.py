@@ -104,13 +104,28 @@ def check_state(equation, u0):
         raise TypeError(f"expected a js.Equation, got {type(equation).__name__}.")
     if type(equation).linear is Equation.linear and type(equation).nonlinear is Equation.nonlinear:
         raise TypeError(f"{type(equation).__name__} has neither `linear` nor `nonlinear`: nothing to integrate.")
-    if not all(is_field(f) for f in jax.tree.leaves(u0, is_leaf=is_field)):
+    fields = jax.tree.leaves(u0, is_leaf=is_field)
+    if not fields or not all(map(is_field, fields)):
         raise TypeError("the initial state must be a Field (space.field(...)) or a pytree of Fields.")
+    precisions = {str(jnp.finfo(f.dtype).dtype) for f in fields}
+    if len(precisions) > 1:
+        raise TypeError(
+            f"the fields of a state have different precisions, {' and '.join(sorted(precisions))}: make them of one, "
+            "as in space.field(values.astype(jnp.float32))."
+        )
     equation.check(u0)
 
 
 def check_solver(solver: dfx.AbstractSolver, equation: Equation, y0):
-    """Refuse Newton iterations on spectra: a product of real fields is no complex-linear function of coefficients."""
+    """Refuse what is no solver, and Newton iterations on spectra.
+
+    A product of real fields is no complex-linear function of coefficients.
+    """
+    if not isinstance(solver, dfx.AbstractSolver):
+        given = solver.__name__ if isinstance(solver, type) else solver
+        hint = f"write solver={given}(), with parentheses" if isinstance(solver, type) else (
+            "solvers are objects: those of jaxsim.integrate, such as js.integrate.ETDRK4(), or of diffrax")
+        raise TypeError(f"`solver` is a diffrax solver, and got {given!r}: {hint}.")
     modal = any(jnp.iscomplexobj(leaf) for leaf in jax.tree.leaves(y0))
     if modal and isinstance(solver, dfx.AbstractImplicitSolver) and type(equation).nonlinear is not Equation.nonlinear:
         raise ValueError(

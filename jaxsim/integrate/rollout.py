@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..equations import Equation
+from ..sizes import whole
 from ..spaces import Space, error_if
 from .checkpoint import checkpointed_scan
 from .courant import TransportRate
@@ -84,7 +85,7 @@ def march(equation: Equation, u0: Any, *, dt, steps: int, t0=0.0, solver: dfx.Ab
           save_every: int | None = None, block: int | None = None, progress: bool = False, noise: Any = None,
           key: jax.Array | None = None, first_step=0, courant=None) -> March:  # fmt: skip
     """As `rollout`, but returns a `March`, which says how the run ended, and never raises for it."""
-    _check_steps(dt, steps, save_every)
+    steps, save_every = _whole_steps(dt, steps, save_every)
     if courant is not None and not isinstance(courant, jax.core.Tracer) and not courant > 0:
         raise ValueError(f"`courant` must be a positive bound, got {courant}.")
     term, solver, y0 = fixed_steps(equation, u0, dt, t0, solver)
@@ -177,13 +178,16 @@ def _checked(result: March, dt, bound):
     return result.value
 
 
-def _check_steps(dt, steps, save_every):
-    if isinstance(steps, jax.core.Tracer) or int(steps) != steps or steps < 1:
-        raise ValueError(f"`steps` must be a whole number of at least 1 (not traced), got {steps}.")
+def _whole_steps(dt, steps, save_every) -> tuple[int, int | None]:
+    steps = whole(steps, "`steps`")
     if not isinstance(dt, jax.core.Tracer) and not (np.ndim(dt) == 0 and np.isfinite(dt) and np.asarray(dt) > 0):
         raise ValueError(f"`dt` must be one positive number, got {dt}.")
-    if save_every is not None and (save_every < 1 or steps % save_every):
+    if save_every is None:
+        return steps, None
+    save_every = whole(save_every, "`save_every`")
+    if steps % save_every:
         raise ValueError(f"`save_every` must divide `steps`: {steps} is no multiple of {save_every}.")
+    return steps, save_every
 
 
 def _is_space(node) -> bool:

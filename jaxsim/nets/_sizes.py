@@ -4,14 +4,14 @@ from typing import Literal
 
 import jax.numpy as jnp
 
+from ..sizes import whole
+
 Size = int | Literal["scalar"]
 
 
-def check_sizes(owner: object, **sizes) -> None:
-    """`ValueError` for a size that is not a positive whole number."""
-    for name, value in sizes.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{type(owner).__name__}: `{name}` must be a whole number of at least 1, got {value!r}.")
+def check_sizes(owner: object, **sizes) -> tuple[int, ...]:
+    """The sizes as positive whole numbers; `ValueError` for one that is none."""
+    return tuple(whole(value, f"{type(owner).__name__}: `{name}`") for name, value in sizes.items())
 
 
 def check_input(owner: object, x, size: int) -> None:
@@ -23,12 +23,14 @@ def check_input(owner: object, x, size: int) -> None:
         )
 
 
+def as_size(out_size: Size) -> Size:
+    """`"scalar"`, or a positive whole number of any type as an `int`."""
+    return "scalar" if isinstance(out_size, str) and out_size == "scalar" else whole(out_size, "`out_size`")
+
+
 def count(owner: object, out_size: Size) -> int:
     """How many numbers come out, one for `"scalar"`."""
-    if out_size == "scalar":
-        return 1
-    check_sizes(owner, out_size=out_size)
-    return out_size
+    return 1 if as_size(out_size) == "scalar" else check_sizes(owner, out_size=out_size)[0]
 
 
 def shaped(values, out_size: Size):

@@ -67,7 +67,7 @@ class Dense(AbstractDense):
 
     def __init__(self, in_size: int, out_size: int, *, key: jax.Array, dtype=None,
                  initializer: Callable[..., jax.Array] | None = None):  # fmt: skip
-        check_sizes(self, in_size=in_size, out_size=out_size)
+        in_size, out_size = check_sizes(self, in_size=in_size, out_size=out_size)
         draw = glorot if initializer is None else initializer
         self.weight = draw(key, (out_size, in_size), floating(dtype))
         self.bias = jnp.zeros(out_size, floating(dtype))

@@ -31,7 +31,7 @@ class Pointwise(eqx.Module):
     bias: jax.Array
 
     def __init__(self, in_channels: int, out_channels: int, *, dtype=None, key: jax.Array):
-        check_sizes(self, in_channels=in_channels, out_channels=out_channels)
+        in_channels, out_channels = check_sizes(self, in_channels=in_channels, out_channels=out_channels)
         bound = 1 / math.sqrt(in_channels)
         first, second = jax.random.split(key)
         draw = lambda key, shape: jax.random.uniform(key, shape, floating(dtype), -bound, bound)
@@ -86,7 +86,7 @@ class SpectralConvolution(eqx.Module):
 
     def __init__(self, in_channels: int, out_channels: int, modes: int | Sequence[int], *,
                  padding: float | Sequence[float] = 0.0, dtype=None, key: jax.Array):  # fmt: skip
-        check_sizes(self, in_channels=in_channels, out_channels=out_channels)
+        in_channels, out_channels = check_sizes(self, in_channels=in_channels, out_channels=out_channels)
         self.modes = _mode_counts(self, modes)
         self.padding = _paddings(self, padding, len(self.modes))
         shape = (out_channels, in_channels, *counts(self.modes))
@@ -158,9 +158,10 @@ class FNO(eqx.Module):
                  activation: Callable = jax.nn.gelu, *, coordinates: bool = False,
                  padding: float | Sequence[float] = 0.0, projection: int | None = None, dtype=None,
                  key: jax.Array):  # fmt: skip
-        check_sizes(self, in_channels=in_channels, out_channels=out_channels, width=width, depth=depth)
-        projection = 2 * width if projection is None else projection
-        check_sizes(self, projection=projection)
+        in_channels, out_channels, width, depth, projection = check_sizes(
+            self, in_channels=in_channels, out_channels=out_channels, width=width, depth=depth,
+            projection=2 * width if projection is None else projection,
+        )  # fmt: skip
         dimension = len(_mode_counts(self, modes))
         keys = jax.random.split(key, 2 * depth + 3)
         point = lambda ins, outs, key: Pointwise(ins, outs, dtype=dtype, key=key)
@@ -233,9 +234,7 @@ def _mode_counts(owner: object, modes: int | Sequence[int]) -> tuple[int, ...]:
     found = tuple(modes) if isinstance(modes, Sequence) else (modes,)
     if not 1 <= len(found) <= 3:
         raise ValueError(f"{type(owner).__name__}: `modes` needs 1, 2 or 3 numbers, one per axis; got {modes!r}.")
-    for number in found:
-        check_sizes(owner, modes=number)
-    return found
+    return tuple(check_sizes(owner, modes=number)[0] for number in found)
 
 
 def _paddings(owner: object, padding: float | Sequence[float], dimension: int) -> tuple[float, ...]:

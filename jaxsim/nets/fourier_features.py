@@ -30,7 +30,7 @@ class FourierFeatures(eqx.Module):
     waves: jax.Array
 
     def __init__(self, in_size: int, out_size: int, scale=1.0, *, dtype=None, key: jax.Array):
-        check_sizes(self, in_size=in_size, out_size=out_size)
+        in_size, out_size = check_sizes(self, in_size=in_size, out_size=out_size)
         if out_size % 2:
             raise ValueError(f"FourierFeatures: `out_size` must be even, a cosine and a sine per wave; got {out_size}.")
         scales = jnp.asarray(scale, floating(dtype))

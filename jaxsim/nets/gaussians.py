@@ -9,7 +9,7 @@ import numpy as np
 from jax import lax
 
 from ._base import AbstractNet
-from ._sizes import Size, check_input, check_sizes, count, floating
+from ._sizes import Size, as_size, check_input, check_sizes, count, floating
 from .choice import weighted_choice
 from .dense import AbstractDense, Dense, multiply
 
@@ -40,7 +40,7 @@ class GaussianFeatures(eqx.Module):
 
     def __init__(self, in_size: int, number: int, centers: jax.Array | None = None, width=None, *, full: bool = False,
                  dtype=None, key: jax.Array):  # fmt: skip
-        check_sizes(self, in_size=in_size, number=number)
+        in_size, number = check_sizes(self, in_size=in_size, number=number)
         dtype = floating(dtype)
         if centers is None:
             centers = jax.random.uniform(key, (number, in_size), dtype, -1, 1)
@@ -100,14 +100,14 @@ class Gaussians(AbstractNet):
     last: AbstractDense
     activation: Callable
     in_size: int = eqx.field(static=True)
-    out_size: Size = eqx.field(static=True)
+    out_size: Size = eqx.field(static=True, converter=as_size)
 
     def __init__(self, in_size: int, out_size: Size, number: int, mixed: int = 4, width: int = 16, depth: int = 1,
                  activation: Callable = jnp.tanh, *, centers: jax.Array | None = None, spread=None, full: bool = False,
                  layer: Callable[..., AbstractDense] = Dense, dtype=None, key: jax.Array):  # fmt: skip
-        check_sizes(self, in_size=in_size, number=number)
+        in_size, number = check_sizes(self, in_size=in_size, number=number)
         if depth != 0:
-            check_sizes(self, mixed=mixed, width=width, depth=depth)
+            mixed, width, depth = check_sizes(self, mixed=mixed, width=width, depth=depth)
         keys = jax.random.split(key, depth + 3)
         self.gaussians = GaussianFeatures(in_size, number, centers, spread, full=full, dtype=dtype, key=keys[-1])
         outputs = count(self, out_size)

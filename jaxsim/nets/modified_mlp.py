@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from ._base import AbstractNet
-from ._sizes import Size, check_sizes, count
+from ._sizes import Size, as_size, check_sizes, count
 from .dense import AbstractDense, Dense
 
 
@@ -31,11 +31,11 @@ class ModifiedMLP(AbstractNet):
     last: AbstractDense
     activation: Callable
     in_size: int = eqx.field(static=True)
-    out_size: Size = eqx.field(static=True)
+    out_size: Size = eqx.field(static=True, converter=as_size)
 
     def __init__(self, in_size: int, out_size: Size, width: int, depth: int, activation: Callable = jnp.tanh, *,
                  layer: Callable[..., AbstractDense] = Dense, dtype=None, key: jax.Array):  # fmt: skip
-        check_sizes(self, in_size=in_size, width=width, depth=depth)
+        in_size, width, depth = check_sizes(self, in_size=in_size, width=width, depth=depth)
         keys = jax.random.split(key, depth + 3)
         sizes = [in_size] + [width] * depth
         self.encoders = (

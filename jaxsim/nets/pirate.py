@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from ._base import AbstractNet
-from ._sizes import Size, check_sizes, count, floating
+from ._sizes import Size, as_size, check_sizes, count, floating
 from .dense import AbstractDense, Dense
 from .fourier_features import FourierFeatures
 from .modified_mlp import gated
@@ -58,12 +58,12 @@ class PirateNet(AbstractNet):
     last: AbstractDense
     activation: Callable
     in_size: int = eqx.field(static=True)
-    out_size: Size = eqx.field(static=True)
+    out_size: Size = eqx.field(static=True, converter=as_size)
 
     def __init__(self, in_size: int, out_size: Size, width: int, depth: int, activation: Callable = jnp.tanh, *,
                  embedding: Callable | None = None, scale: float = 1.0, layer: Callable[..., AbstractDense] = Dense,
                  dtype=None, key: jax.Array):  # fmt: skip
-        check_sizes(self, in_size=in_size, width=width, depth=depth)
+        in_size, width, depth = check_sizes(self, in_size=in_size, width=width, depth=depth)
         keys = iter(jax.random.split(key, 3 * depth + 4))
         make = lambda out: layer(width, out, key=next(keys), dtype=dtype)
         if embedding is None:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ._sizes import Size, check_sizes, count, floating, shaped
+from ._sizes import Size, as_size, check_sizes, count, floating, shaped
 from .mlp import MLP
 
 
@@ -48,12 +48,12 @@ class Separable(eqx.Module):
 
     factors: tuple[Factor, ...]
     rank: int = eqx.field(static=True)
-    out_size: Size = eqx.field(static=True)
+    out_size: Size = eqx.field(static=True, converter=as_size)
 
     def __init__(self, in_size: int, out_size: Size, rank: int, width: int, depth: int, activation: Callable = jnp.tanh,
                  *, network: Callable[..., Callable] = MLP, embeddings: Sequence[Callable | None] | None = None,
                  dtype=None, key: jax.Array):  # fmt: skip
-        check_sizes(self, in_size=in_size, rank=rank)
+        in_size, rank = check_sizes(self, in_size=in_size, rank=rank)
         embeddings = (None,) * in_size if embeddings is None else tuple(embeddings)
         if len(embeddings) != in_size:
             raise ValueError(f"Separable: one embedding or None per coordinate ({in_size}), got {len(embeddings)}.")

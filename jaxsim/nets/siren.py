@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from ._base import AbstractNet
-from ._sizes import Size, check_sizes, count
+from ._sizes import Size, as_size, check_sizes, count
 from .dense import Dense
 
 
@@ -34,13 +34,13 @@ class SIREN(AbstractNet):
     hidden: tuple[Dense, ...]
     last: Dense
     in_size: int = eqx.field(static=True)
-    out_size: Size = eqx.field(static=True)
+    out_size: Size = eqx.field(static=True, converter=as_size)
     first_omega: float = eqx.field(static=True)
     omega: float = eqx.field(static=True)
 
     def __init__(self, in_size: int, out_size: Size, width: int, depth: int, first_omega: float = 30.0,
                  omega: float = 30.0, *, dtype=None, key: jax.Array):  # fmt: skip
-        check_sizes(self, in_size=in_size, width=width, depth=depth)
+        in_size, width, depth = check_sizes(self, in_size=in_size, width=width, depth=depth)
         if not (first_omega > 0 and omega > 0):
             raise ValueError(f"SIREN: `first_omega` and `omega` must be positive, got {first_omega} and {omega}.")
         keys = jax.random.split(key, depth + 1)

@@ -15,7 +15,6 @@ from ..grid import Grid
 from ..norms import root_mean_squares
 from .sharding import error_if
 
-
 MAKES_COMPLEX = (
     "the equation makes complex values of a real state: put the state on a space of complex values, such as "
     "js.Fourier(grid, real=False)."
@@ -438,6 +437,8 @@ def nodal_array(source: Any, coordinates: Callable[[], tuple], shape: tuple[int,
             values = [jnp.broadcast_to(jnp.asarray(v), shape) for v in values]
         values = jnp.stack([jnp.asarray(v) for v in values])
     values = jnp.asarray(values)
+    if jnp.issubdtype(values.dtype, jnp.inexact) and jnp.finfo(values.dtype).bits < 32:
+        raise TypeError(f"fields are of single or double precision; got values of type {values.dtype}.")
     if called and values.shape[max(values.ndim - len(shape), 0) :] != shape:
         values = jnp.broadcast_to(values, np.broadcast_shapes(values.shape, shape))
     return values

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..field import Field
-from . import _stencils, _walls
+from . import _stencils
 from ._axis import Axis
 from ._base import Modes, NoDiagonalForm, real_dtype
 from ._walls import Traces

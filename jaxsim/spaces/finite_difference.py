@@ -19,7 +19,7 @@ from ._bases import axis_basis
 from ._modes import FiniteDifferenceModes, Nodal, modal_partial, over_total, varying_error
 from ._walls import Trace, Traces
 from ._windows import at_points, windows
-from .boundary import Dirichlet, Neumann, Periodic, is_concrete, is_zero, per_side
+from .boundary import Periodic, is_concrete, is_zero, per_side
 
 _ORDERS = (2, 4, 6, 8)
 

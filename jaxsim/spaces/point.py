@@ -47,6 +47,8 @@ class Point(Space):
     def field(self, source) -> Field:
         """A field from its values, or from a callable without arguments that gives them."""
         values = jnp.asarray(source() if callable(source) else source)
+        if jnp.issubdtype(values.dtype, jnp.inexact) and jnp.finfo(values.dtype).bits < 32:
+            raise TypeError(f"fields are of single or double precision; got values of type {values.dtype}.")
         return Field(self, values if jnp.issubdtype(values.dtype, jnp.inexact) else values.astype(float))
 
     def values(self, u: Field) -> jax.Array:
