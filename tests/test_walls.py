@@ -187,7 +187,7 @@ def test_unknown_walls_are_extrapolated(order):
     """Polynomials of degree `order` are differentiated exactly, whatever the space's condition says."""
     space = js.FiniteDifference(js.Grid(order + 3), js.Dirichlet(100.0), order=order)
     x = space.coordinates()[0]
-    u = space.field(x)
+    u = space.derived(x)
     power = lambda m: js.pointwise(lambda a: a**m, u)
     np.testing.assert_allclose(js.partial(power(order), 0).values, order * x ** (order - 1), atol=1e-10)
     np.testing.assert_allclose(js.partial(x ** (order - 1) * u, 0).values, order * x ** (order - 1), atol=1e-10)

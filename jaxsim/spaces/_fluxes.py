@@ -46,7 +46,7 @@ def wall_values(c: Field, axis: int) -> tuple:
     found = []
     for end, trace in enumerate(_sides(c, axis)):
         last = lax.slice_in_dim(values, *((0, 1) if end == 0 else (values.shape[along] - 1, None)), axis=along)
-        if isinstance(trace, Dirichlet):
+        if isinstance(trace, Dirichlet) and trace.known is None:
             found.append(jnp.zeros_like(last) if trace.value is None else trace.value)
         else:
             ghost = _walls.ghosts(values, along, 1, trace, 2, c.space.axes[axis], end)

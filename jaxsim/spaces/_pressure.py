@@ -150,8 +150,12 @@ def _crossing(c: Field, axis: int):
     """A component on all faces of its axis; on walls their velocity, or its rate where nothing is known there."""
     values, nodes = c.data.values, c.space.axes[axis]
     sides = [c.space.trace(c, axis, end) for end in (0, 1)]
-    sides = [_rate(c, axis, end) if t is None and nodes.gaps[end] == 1 else t for end, t in enumerate(sides)]
+    sides = [_rate(c, axis, end) if _unsure(t) and nodes.gaps[end] == 1 else t for end, t in enumerate(sides)]
     return _walls.with_walls(values, values.ndim - c.space.dimension + axis, tuple(sides), 2, nodes)
+
+
+def _unsure(trace: _walls.Trace) -> bool:
+    return trace is None or trace.known is not None
 
 
 def _rate(c: Field, axis: int, end: int) -> Dirichlet | Periodic:

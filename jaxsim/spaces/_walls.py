@@ -20,6 +20,7 @@ from . import _stencils
 from ._axis import Axis
 from ._base import real_dtype
 from .boundary import Boundary, Clamped, Dirichlet, Neumann, Periodic, is_concrete, is_zero, same_kind
+from .sharding import error_if
 
 Trace = Boundary | None
 Traces = tuple[tuple[Trace, Trace], ...]
@@ -124,30 +125,51 @@ def _linear_of(function: Callable, values: list):
     return function(*(jnp.zeros_like(given) if v is None else v for v in values))
 
 
-def derived(trace: Trace, derivative: int) -> Trace:
+def derived(trace: Trace) -> Trace:
     """What is known of a derivative along a wall, or of an even one across it: a condition with the value zero.
 
     Along a wall that is exact. Across it, it says that the even (Neumann) or odd (Dirichlet) continuation of the field
     is smooth, as that of a solution of the equations of diffusion is: the domain of the square of an operator.
     """
-    return trace if trace is not None and is_condition(trace) and trace.value is None else None
+    if trace is None or isinstance(trace, Periodic) or trace.value is None:
+        return trace
+    zero = jnp.all(trace.value == 0)  # where it is traced, the program that runs finds out
+    if is_concrete(zero, trace.known):
+        return trace.with_value(None) if zero and trace.known is None else None
+    return flagged(trace.with_value(None), [zero, trace.known])
 
 
-def is_condition(trace: Trace) -> bool:
-    """Whether something is known of the field at a wall, in every trace of the program."""
-    return trace is not None and not isinstance(trace, Periodic) and trace.known is None
+def flagged(trace: Trace, flags: list) -> Trace:
+    """A condition that holds where all flags do; `None` among them is certain."""
+    flags = [f for f in flags if f is not None]
+    if trace is None or not flags:
+        return trace
+    return dataclasses.replace(trace, known=functools.reduce(jnp.logical_and, flags))
 
 
-def one_condition(axis: int) -> ValueError:
-    """The error for a fourth derivative across walls where only one condition is known."""
-    return ValueError(
+def certain(trace: Trace) -> Trace:
+    """The condition, without the flag that says whether it holds."""
+    return trace if trace is None or trace.known is None else dataclasses.replace(trace, known=None)
+
+
+def two_conditions(values, axis: int, sides: tuple[Trace, Trace]):
+    """`values` for a fourth derivative across walls, if something is known there of the second.
+
+    **Raises:** `ValueError` if not, and a run-time error where conditions are traced.
+    """
+    message = (
         f"nothing is known at the walls of axis {axis} of a field that is made with derivatives across them, so that a "
         "fourth derivative has only one of the two conditions that it needs, and what it drives is ill-posed. "
-        "Conditions with the value zero that is known when the program is traced, js.Dirichlet() and js.Neumann(), "
-        "hold for even derivatives as well (a plate that is simply supported; no flux of u and of its potential); "
-        "js.Clamped() is value and slope zero. Subtract a field that has the values of the walls, or write the "
-        "equation as two of second order."
+        "Conditions with the value zero, such as js.Dirichlet() and js.Neumann(), hold for even derivatives as well (a "
+        "plate that is simply supported; no flux of u and of its potential); js.Clamped() is value and slope zero. "
+        "Subtract a field that has the values of the walls, or write the equation as two of second order."
     )
+    for side in sides:
+        if side is None:
+            raise ValueError(message)
+        if side.known is not None:
+            values = error_if(values, jnp.any(~side.known), message)
+    return values
 
 
 def across(sides: tuple[Trace, Trace], values, along: int, derivative: int, order: int, axis: Axis):
@@ -155,14 +177,14 @@ def across(sides: tuple[Trace, Trace], values, along: int, derivative: int, orde
 
     def one(end):
         trace = sides[end]
-        if trace is None or not is_condition(trace):
-            return None
         if isinstance(trace, Clamped) and derivative <= 2:
             return Dirichlet(None if derivative == 1 else _bend(values, along, order, axis, end))
         if derivative % 2 == 0:
-            return derived(trace, derivative)
-        if isinstance(trace, Neumann) and (derivative == 1 or trace.value is None):
-            return Dirichlet(None if trace.value is None else (2 * end - 1) * trace.value)
+            return derived(trace)
+        trace = trace if derivative == 1 else derived(trace)
+        if isinstance(trace, Neumann):
+            value = None if trace.value is None else (2 * end - 1) * trace.value
+            return Dirichlet(value, known=trace.known)
         return None
 
     return one(0), one(1)
@@ -182,6 +204,10 @@ class Wall(NamedTuple):
 
 def at_wall(trace: Trace, values, along: int, order: int, axis: Axis, end: int, taken: int = 0) -> Wall:
     """Values and outward slopes on a wall: known ones, otherwise those of the polynomial that ghosts lie on."""
+    if trace is not None and trace.known is not None:
+        true, false = (at_wall(t, values, along, order, axis, end) for t in (certain(trace), None))
+        choose = lambda a, b: jnp.where(trace.known, a, b)
+        return Wall(trace, choose(true.value, false.value), lambda: choose(true.slope(), false.slope()), taken)
     count, on_wall = values.shape[along], axis.gaps[end] == 0
     edge = lax.slice_in_dim(values, *((0, 1) if end == 0 else (count - 1, count)), axis=along)
     kept = closing_nodes(trace, order, on_wall)
@@ -196,7 +222,7 @@ def at_wall(trace: Trace, values, along: int, order: int, axis: Axis, end: int, 
 
     def bubble():
         """The share of the polynomial that vanishes at the nodes."""
-        if trace is None or not is_condition(trace):
+        if trace is None:
             return jnp.zeros((), values.dtype)
         cast = lambda x: jnp.asarray(x, real_dtype(values.dtype))
         a, b = map(cast, trace.coefficients())
@@ -224,10 +250,11 @@ def function_of(function: Callable, walls: list[Wall], shape: tuple[int, ...]) -
     Where one of the fields has a known value the function has one, and otherwise a known slope, by the chain rule.
     """
     known = [w.trace for w in walls]
-    if not all(map(is_condition, known)):
+    if any(t is None for t in known):
         return None
+    flags = [t.known for t in known]
     if all(isinstance(t, Neumann) and t.value is None for t in known):
-        return Neumann()
+        return flagged(Neumann(), flags)
     values = [w.value for w in walls]
     try:
         found = jax.eval_shape(function, *values)
@@ -236,8 +263,8 @@ def function_of(function: Callable, walls: list[Wall], shape: tuple[int, ...]) -
     if found.shape != shape:
         return None
     if any(isinstance(t, Dirichlet) for t in known):
-        return Dirichlet(function(*values))
-    return Neumann(jax.jvp(function, values, [w.slope().astype(w.value.dtype) for w in walls])[1])
+        return flagged(Dirichlet(function(*values)), flags)
+    return flagged(Neumann(jax.jvp(function, values, [w.slope().astype(w.value.dtype) for w in walls])[1]), flags)
 
 
 def product(u: Wall, v: Wall) -> Trace:
@@ -245,11 +272,15 @@ def product(u: Wall, v: Wall) -> Trace:
 
     A second derivative of which nothing is known has no value: its extrapolation would drive what it is made of.
     """
+    zero = next((w.trace for w in (u, v) if isinstance(w.trace, Dirichlet) and w.trace.value is None), None)
+    if zero is not None and zero.known is None:
+        return Dirichlet()
     for one, other in ((u, v), (v, u)):
         if isinstance(one.trace, Dirichlet):
-            if any(isinstance(w.trace, Dirichlet) and w.trace.value is None for w in (u, v)):
-                return Dirichlet()
-            return None if other.trace is None and other.taken > 1 else Dirichlet(one.value * other.value)
+            if other.trace is None and other.taken > 1:
+                return None
+            flags = [one.trace.known, other.trace.known if other.trace is not None and other.taken > 1 else None]
+            return flagged(Dirichlet(one.value * other.value), flags)
     return function_of(lambda a, b: a * b, [u, v], jnp.broadcast_shapes(u.value.shape, v.value.shape))
 
 
@@ -275,8 +306,7 @@ def with_walls(values, along: int, sides: tuple[Trace, Trace], order: int, axis:
 def ghosts(values, along: int, depth: int, trace: Trace, order: int, axis: Axis, end: int):
     """`depth` ghost values beyond one end of an axis, in ascending order."""
     if trace is not None and trace.known is not None:
-        certain = dataclasses.replace(trace, known=None)
-        either = (ghosts(values, along, depth, condition, order, axis, end) for condition in (certain, None))
+        either = (ghosts(values, along, depth, condition, order, axis, end) for condition in (certain(trace), None))
         return jnp.where(trace.known, *either)
     if isinstance(trace, Clamped):
         return _clamped_ghosts(values, along, depth, order, axis, end)

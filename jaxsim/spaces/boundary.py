@@ -97,12 +97,13 @@ class Dirichlet(Boundary):
     """
 
     value: Any = eqx.field(converter=_leaf, default=None)
+    known: Any = eqx.field(default=None, kw_only=True)
 
     def coefficients(self):
         return 1.0, 0.0
 
     def with_value(self, value):
-        return Dirichlet(value)
+        return dataclasses.replace(self, value=value)
 
 
 class Clamped(Dirichlet):
@@ -113,10 +114,10 @@ class Clamped(Dirichlet):
     """
 
     def __init__(self):
-        self.value = None
+        self.value, self.known = None, None
 
     def with_value(self, value):
-        return self if is_zero(value) else Dirichlet(value)
+        return self if value is None else Dirichlet(value)
 
 
 class Neumann(Boundary):
@@ -131,12 +132,13 @@ class Neumann(Boundary):
     """
 
     value: Any = eqx.field(converter=_leaf, default=None)
+    known: Any = eqx.field(default=None, kw_only=True)
 
     def coefficients(self):
         return 0.0, 1.0
 
     def with_value(self, value):
-        return Neumann(value)
+        return dataclasses.replace(self, value=value)
 
 
 class Robin(Boundary):

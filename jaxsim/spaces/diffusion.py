@@ -117,8 +117,8 @@ def _normal_flux(u: Field, axis: int, entry: Entry, mean: Callable) -> jax.Array
     ends = []
     for end, sign in ((0, -1), (1, 1)):
         wall = _walls.at_wall(space.trace(u, axis, end), values, along, 2, nodes, end)
-        if wall.trace is None and u.data.taken and u.data.taken[axis] > 1:
-            raise _walls.one_condition(axis)
+        if u.data.taken and u.data.taken[axis] > 1:
+            values = _walls.two_conditions(values, axis, (wall.trace, wall.trace))
         at = _at_wall(entry, u, axis, end)
         if nodes.gaps[end] == 1:  # the wall is a neighbor of the last node
             distance = width * (x[0] if end == 0 else nodes.extent - x[-1])
@@ -168,7 +168,7 @@ def _at_wall(entry: Entry, u: Field, axis: int, end: int) -> jax.Array:
     if values.shape[back] == 1:
         return values
     trace = entry.data.traces[axis][end] if entry.data.traces is not None else None
-    if trace is None or not _walls.is_condition(trace):
+    if trace is None:
         return _edge(values, back, end)
     return _walls.at_wall(trace, values, values.ndim + back, 2, u.space.axes[axis], end).value
 

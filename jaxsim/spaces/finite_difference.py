@@ -308,8 +308,8 @@ class FiniteDifference(Space):
             return Field(self, modal_partial(u, axis, order))
         values, sides = u.data.values, (self.trace(u, axis, 0), self.trace(u, axis, 1))
         taken = u.data.taken[axis] + order if u.data.taken else order
-        if taken > 3 and order < taken and any(side is None for side in sides):
-            raise _walls.one_condition(axis)
+        if taken > 3 and order < taken:
+            values = _walls.two_conditions(values, axis, sides)
         known = self._known_of_derivative(u, axis, order, sides)
         if known is not None:
             taken = tuple(taken if a == axis else n for a, n in enumerate(u.data.taken or (0,) * self.dimension))
@@ -319,7 +319,7 @@ class FiniteDifference(Space):
         def one(a, end):
             if a == axis:
                 return across[end]
-            return _walls.derived(self.trace(u, a, end), order)
+            return _walls.derived(self.trace(u, a, end))
 
         values = u.data.values
         across = (None, None) if self.periodic[axis] else _walls.across(
