@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ._backend import require
+from ..extras import require
 
 _NAMES = ("x", "y", "z")
 

@@ -368,6 +368,12 @@ class FiniteDifference(Space):
         space = dataclasses.replace(self, time=t) if self.moving and t is not None else self
         return Field(space, Nodal(state))
 
+    def held(self, u: Field) -> dict:
+        return {"values": self.values(u), "traces": u.data.traces}
+
+    def restored(self, held: dict, t=None) -> Field:
+        return Field(self.bind(held["values"], t).space, Nodal(**held))
+
     def cut_axes(self) -> dict[str, int]:
         return {"values": -self.dimension}
 
