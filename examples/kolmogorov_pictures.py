@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 import jaxsim as js
 from jaxsim import plot
+from jaxsim.extras import script_needs
+
+plt = script_needs("matplotlib.pyplot")
 
 COLORS = {"true": "black", "recovered": "tab:red", "interpolated": "tab:blue"}
 STYLE = {"cmap": "RdBu_r", "colorbar": False}
@@ -31,9 +33,7 @@ def picture(path: Path, times, trajectories, *, truth, true, positions, history,
     else:
         _skill(curves[2], times, skill, times[window])
     _spectra(curves[-1], trajectories, truth)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    plot.save(path, figure, dpi=110)
     return path
 
 

@@ -42,8 +42,8 @@ def check_times(times: Any, u: Field) -> np.ndarray:
     times = times if np.issubdtype(times.dtype, np.floating) else times.astype(float)
     if times.ndim != 1 or u.shape[:1] != times.shape:
         raise ValueError(
-            f"`times` of shape {times.shape} for a field with leading axes {u.shape}; a trajectory has one leading entry "
-            "per time."
+            f"`times` of shape {times.shape} for a field with leading axes {u.shape}; a trajectory has one leading "
+            "entry per time."
         )
     return times
 

@@ -13,7 +13,8 @@ def store_path(path: str | Path) -> Path:
     """A path that ends in `.nc` or `.zarr`; anything else raises `ValueError`."""
     path = Path(path)
     if path.suffix.lower() not in (".nc", ".zarr"):
-        raise ValueError(f"fields are kept in NetCDF files or Zarr folders: end the name in .nc or .zarr, not {path.name!r}.")
+        kept = "fields are kept in NetCDF files or Zarr folders"
+        raise ValueError(f"{kept}: end the name in .nc or .zarr, not {path.name!r}.")
     return path
 
 
@@ -47,6 +48,6 @@ def read_store(path: Path) -> Any:
         kind = "a Zarr folder" if zarr else "a NetCDF file"
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(
-            f"{path} cannot be read as {kind}: it is empty, cut short, or something else. Write it again, or look at it "
-            f"with the program that made it. ({reason})"
+            f"{path} cannot be read as {kind}: it is empty, cut short, or something else. Write it again, or look "
+            f"at it with the program that made it. ({reason})"
         ) from error

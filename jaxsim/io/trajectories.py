@@ -30,7 +30,8 @@ def save(path: str | Path, u: Any, times: Any = None, attributes: Mapping[str, A
     with the coordinates of the nodes, for xarray and any other reader; of a `js.Staggered` velocity the means at the
     centers of the cells, and each component (`u_x`, `u_y`, `u_z`) on its faces.
 
-    What is at the path is replaced at the end, as a whole: a process that is stopped while it writes leaves it as it is.
+    What is at the path is replaced at the end, as a whole: a process that is stopped while it writes leaves it as it
+    is.
 
     **Arguments:**
 
@@ -41,14 +42,14 @@ def save(path: str | Path, u: Any, times: Any = None, attributes: Mapping[str, A
 
     **Returns:** the path. Values are written in their own precision, complex ones as two variables.
 
-    **Raises:** `TypeError` for what is made of no fields, and for `js.Function` fields; `ValueError` for times that do not
-    fit and for values that are traced. Functions in the conditions at walls are not written: see `load`.
+    **Raises:** `TypeError` for what is made of no fields, and for `js.Function` fields; `ValueError` for times that do
+    not fit and for values that are traced. Functions in the conditions at walls are not written: see `load`.
     """
     path = store_path(path)
     if isinstance(u, dfx.Solution):
         u, times = _of_solution(u, times)
     if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(u)):
-        raise ValueError("save: numbers are known outside of jax.jit, jax.grad and jax.vmap only; return the field first.")
+        raise ValueError("save: numbers are known outside of jax.jit, jax.grad and jax.vmap: return the field first.")
     fields: dict[str, Field] = {}
     tree = _named_tree(u, "", fields)
     file = _File()
@@ -68,15 +69,15 @@ def load(path: str | Path, space: Any = None) -> tuple[Any, np.ndarray | None]:
     **Arguments:**
 
     - `path`: the file.
-    - `space`: the space to put it on, which must be the one that it was written from; for a system one for all fields, or
-        a tuple, list or dict of them as of the fields. Needed where the space holds what no file does: functions, such
-        as a wall that moves, and classes of your own. It may have a device mesh.
+    - `space`: the space to put it on, which must be the one that it was written from; for a system one for all fields,
+        or a tuple, list or dict of them as of the fields. Needed where the space holds what no file does: functions,
+        such as a wall that moves, and classes of your own. It may have a device mesh.
 
     **Returns:** the field, or the tuple, list or dict of fields, and their times or `None`. Single precision stays;
     double precision needs `jax_enable_x64`, as all arrays do, and is rounded with a warning without it.
 
-    **Raises:** `FileNotFoundError`; `ValueError` for another file, one that is cut short or was changed, and a space that
-    is not that of the file: the message says in what. To move a field to another space take `js.interpolate`.
+    **Raises:** `FileNotFoundError`; `ValueError` for another file, one that is cut short or was changed, and a space
+    that is not that of the file: the message says in what. To move a field to another space take `js.interpolate`.
     """
     path = store_path(path)
     dataset = read_store(path)
@@ -85,7 +86,7 @@ def load(path: str | Path, space: Any = None) -> tuple[Any, np.ndarray | None]:
     return _filled(path, record["tree"], space, lambda name, own: _restored(path, dataset, record, name, own)), times
 
 
-# -- writing -------------------------------------------------------------------------------------------------------------
+# -- writing -----------------------------------------------------------------------------------------------------------
 class _File:
     """The variables of a file that is being made."""
 
@@ -172,7 +173,7 @@ def _digest(array: np.ndarray) -> str:
     return hashlib.blake2b(np.ascontiguousarray(array).tobytes(), digest_size=8).hexdigest()
 
 
-# -- reading -------------------------------------------------------------------------------------------------------------
+# -- reading -----------------------------------------------------------------------------------------------------------
 def _record_of(path: Path, dataset: Any) -> dict:
     try:
         record = json.loads(dataset.attrs[_RECORD])
@@ -181,8 +182,8 @@ def _record_of(path: Path, dataset: Any) -> dict:
     except (KeyError, TypeError, ValueError, AssertionError) as error:
         raise ValueError(
             f"{path} was not written by jaxsim.io.save of this version: it has the variables "
-            f"{sorted(map(str, dataset.variables))}. Read it with xarray.open_dataset, and make a field of what is in it "
-            "with `space.field(values)`."
+            f"{sorted(map(str, dataset.variables))}. Read it with xarray.open_dataset, and make a field of what is in "
+            "it with `space.field(values)`."
         ) from error
 
 
@@ -191,7 +192,7 @@ def _filled(path: Path, tree: dict, space: Any, field: Any) -> Any:
     ((kind, content),) = tree.items()
     if kind == "field":
         if space is not None and not isinstance(space, Space):
-            raise TypeError(f"load: `space` is a space for each field of {path}, got {type(space).__name__} for one of them.")
+            raise TypeError(f"load: `space` needs a space for each field of {path}; one is a {type(space).__name__}.")
         return field(content, space)
     keys = [key for key, _ in content] if kind == "dict" else list(range(len(content)))
     items = [item for _, item in content] if kind == "dict" else content
@@ -205,7 +206,8 @@ def _spread(path: Path, kind: str, keys: list, space: Any) -> list:
         return [space] * len(keys)
     found = list(space) if kind == "dict" and isinstance(space, dict) else list(range(len(space)))
     if (kind == "dict") != isinstance(space, dict) or sorted(found, key=str) != sorted(keys, key=str):
-        raise ValueError(f"load: {path} holds a {kind} of fields {keys}; give `space` as one space, or as such a {kind}.")
+        wanted = f"give `space` as one space, or as such a {kind}"
+        raise ValueError(f"load: {path} holds a {kind} of fields {keys}; {wanted}.")
     return [space[key] for key in keys]
 
 
@@ -226,8 +228,8 @@ def _restored(path: Path, dataset: Any, record: dict, name: str, space: Space | 
         found = list(differences(entry["space"], arrays, new, given))
         if found:
             raise ValueError(
-                f"{path} holds values on another space than the one given: {'; '.join(found[:3])}. Load without `space` or "
-                "with that of the file, and move the field with `js.interpolate`."
+                f"{path} holds values on another space than the one given: {'; '.join(found[:3])}. Load without "
+                "`space` or with that of the file, and move the field with `js.interpolate`."
             )
     time = entry["space"]["of"].get("time") if "of" in entry["space"] else None
     u = space.restored(rebuild(entry["held"], arrays), None if time is None else rebuild(time, arrays))
@@ -239,8 +241,8 @@ def _rebuilt(path: Path, name: str, entry: dict, arrays: list[np.ndarray]) -> Sp
         return rebuild(entry["space"], arrays)
     except NotRecorded as error:
         raise ValueError(
-            f"{path} holds `{name}` on a space with {error} in it, which no file can hold: pass `space=`, made as the one "
-            "that was saved."
+            f"{path} holds `{name}` on a space with {error} in it, which no file can hold: pass `space=`, made as the "
+            "one that was saved."
         ) from error
 
 
@@ -251,8 +253,8 @@ def _stored(path: Path, dataset: Any, place: dict) -> np.ndarray:
         values = dataset.variables[part].values if part in dataset.variables else None
         if values is None or list(values.shape) != place["shape"] or _digest(values) != digest:
             raise ValueError(
-                f"{path}: the variable `{part}` is not the one that was written: the file is damaged, or was changed. Read "
-                "it with xarray.open_dataset, and make a field of what is in it with `space.field(values)`."
+                f"{path}: the variable `{part}` is not the one that was written: the file is damaged, or was changed. "
+                "Read it with xarray.open_dataset, and make a field of what is in it with `space.field(values)`."
             )
         parts.append(values)
     if len(parts) == 1:

@@ -28,7 +28,7 @@ _CLASSES = (
     geometry.Ball, geometry.Ellipsoid, geometry.Block,
 )  # fmt: skip
 _BY_NAME = {kind.__name__: kind for kind in _CLASSES} | {"Union": lambda shapes: geometry.Union(*shapes)}
-_WHERE, _WHEN = "mesh", "time"  # of a field: the devices that it is on, not what it is, and when its walls were looked at
+_WHERE, _WHEN = "mesh", "time"  # which devices a field is on, and when its walls were looked at: not what it is
 
 
 TRACED = "traced number"
@@ -84,8 +84,8 @@ def rebuild(data: Any, arrays: list[np.ndarray]) -> Any:
 def differences(old: Any, old_arrays: list, new: Any, new_arrays: list, place: str = "") -> Iterator[str]:
     """Where two outlines differ, in words.
 
-    Code is taken to be the same, and so are no value and zeros; of a traced number nothing is known. Numbers of different
-    precision are compared in the lesser one. Times do not count.
+    Code is taken to be the same, and so are no value and zeros; of a traced number nothing is known. Numbers of
+    different precision are compared in the lesser one. Times do not count.
     """
     if isinstance(new, dict) and new.get("code") == TRACED:
         return
