@@ -31,8 +31,8 @@ def write_store(path: Path, dataset: Any) -> Path:
     return path
 
 
-def read_store(path: Path) -> Any:
-    """The whole `xarray.Dataset` at a path, its numbers and attributes as they are stored.
+def read_store(path: Path, **decoding: bool) -> Any:
+    """The whole `xarray.Dataset` at a path, decoded as `xarray.open_dataset` is told.
 
     **Raises:** `FileNotFoundError`; `ValueError` for what is no such file, or a part of one.
     """
@@ -42,7 +42,7 @@ def read_store(path: Path) -> Any:
     require("zarr" if zarr else "netCDF4", USER)
     xarray = require("xarray", USER)
     try:
-        with xarray.open_dataset(path, engine="zarr" if zarr else "netcdf4", decode_cf=False) as dataset:
+        with xarray.open_dataset(path, engine="zarr" if zarr else "netcdf4", **decoding) as dataset:
             return dataset.load()
     except Exception as error:  # each library underneath has errors of its own for a file that is none, or half of one
         kind = "a Zarr folder" if zarr else "a NetCDF file"

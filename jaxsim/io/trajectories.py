@@ -80,7 +80,7 @@ def load(path: str | Path, space: Any = None) -> tuple[Any, np.ndarray | None]:
     that is not that of the file: the message says in what. To move a field to another space take `js.interpolate`.
     """
     path = store_path(path)
-    dataset = read_store(path)
+    dataset = read_store(path, decode_cf=False)
     record = _record_of(path, dataset)
     times = None if record["times"] is None else _stored(path, dataset, record["times"])
     return _filled(path, record["tree"], space, lambda name, own: _restored(path, dataset, record, name, own)), times
