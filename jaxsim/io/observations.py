@@ -121,8 +121,8 @@ def read_observations(path: str | Path) -> Observations:
 
     Units, the attribute `units` (`units_u` in `.npz`), are converted to meters and seconds for `t`, `x`, `y`, `z`, `u`,
     `v`, `w` and `vorticity`, with the noise, and with `lengths` as `x`, `y`, `z`; dates are seconds then. Numbers
-    without units are taken as they are, and so are other variables. Axes of length one are dropped. A variable that is none of
-    these, such as one with a third dimension, is left out with a warning and named in `unused`.
+    without units are taken as they are, and so are other variables. Axes of length one are dropped. A variable that is
+    none of these, such as one with a third dimension, is left out with a warning and named in `unused`.
 
     **Arguments:**
 
@@ -181,7 +181,7 @@ def _observations(content: _Content) -> Observations:
             arrays[name] = _scaled(name, arrays[name], factors[name])
     if "t" in named and " since " in named["t"]:
         named["t"] = units.name(units.TIME)
-    noise = {name: float(value) * factors.get(name, 1.0) for name, value in content.noise.items()}
+    noise = {name: _deviation(name, value) * factors.get(name, 1.0) for name, value in content.noise.items()}
     times = arrays.pop("t")
     axes = [name for name in _NAMES if name in arrays]
     if axes != list(_NAMES[: len(axes)]):
@@ -241,6 +241,13 @@ def _read_netcdf(path: Path) -> _Content:
 
 def _scaled(name: str, array: np.ndarray, number: float) -> np.ndarray:
     return array if number == 1 else number * _real(f"`{name}`", array)
+
+
+def _deviation(name: str, value: Any) -> float:
+    number = _real(f"the noise of `{name}`", value)
+    if number.size != 1:
+        raise ValueError(f"observations: the noise of `{name}` must be one number, got {number.size}.")
+    return float(number.reshape(()))
 
 
 def _seconds(times: Any) -> np.ndarray:
