@@ -201,7 +201,7 @@ def usable(observations: io.Observations, names, options) -> tuple[float, ...]:
     for name in names:
         values = observations.values[name]
         if np.nanstd(values) <= 1e-6 * np.nanmax(np.abs(values)):
-            raise ValueError(f"`{name}` is {np.nanmax(values):g} everywhere, which tells nothing; leave it out.")
+            raise ValueError(f"`{name}` is {np.nanmax(values) + 0.0:g} everywhere, which tells nothing; leave it out.")
     lengths = observations.lengths or (2 * np.pi, 2 * np.pi)
     beyond = [(x < -1e-6 * length) | (x > (1 + 1e-6) * length) for x, length in zip(positions, lengths)]
     outside = np.any(beyond, axis=0)
@@ -209,8 +209,8 @@ def usable(observations: io.Observations, names, options) -> tuple[float, ...]:
         box = " x ".join(f"[0, {length:.6g}]" for length in lengths)
         x, y = positions[:, outside][:, 0]
         raise ValueError(
-            f"{np.sum(outside)} of {len(outside)} probes are outside of the box {box}, the first at ({x:.6g}, {y:.6g}); "
-            "the attribute `lengths` gives its sides, in the units of x and y."
+            f"{np.sum(outside)} of {len(outside)} probes are outside of the box {box}, the first at "
+            f"({x:.6g}, {y:.6g}); the attribute `lengths` gives its sides, in the units of x and y."
         )
     waves = options.wave_number * lengths[1] / (2 * np.pi)
     if abs(waves - round(waves)) > 1e-3:

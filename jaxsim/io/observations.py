@@ -2,6 +2,7 @@
 
 import dataclasses
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -198,7 +199,7 @@ def _observations(content: _Content) -> Observations:
 
 def _read_npz(path: Path) -> _Content:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as file:  # NumPy takes other files for pickles
             arrays = {name: file[name] for name in file.files}
     except Exception as error:  # of zip files, of compression or of NumPy, by where the file is cut
         raise ValueError(
