@@ -156,17 +156,16 @@ class Problem(eqx.Module):
         return jnp.where(squares == 0, 0.0, scale)
 
 
-def pose(observations: io.Observations, resolution: int, options) -> Problem:
-    """The inverse problem of some observations; `ValueError` where they cannot be used."""
+def pose(observations: io.Observations, interval: float, options) -> Problem:
+    """The inverse problem of observations at multiples of an interval; `ValueError` where they cannot be used."""
     names = tuple(name for name in KNOWN if name in observations.values)
     lengths = usable(observations, names, options)
-    interval = float(np.diff(observations.times).min())
     rows = (observations.times - observations.times[0]) / interval
     data = np.stack([observations.values[name] for name in names])
     size = np.sqrt(np.nanmean(data**2, axis=(1, 2)))
     noise = [observations.noise.get(name, NOISE * s) for name, s in zip(names, size)]
     weight = np.where(np.isnan(data), 0.0, 1 / np.reshape(noise, (-1, 1, 1)))
-    count = min(resolution, 64)
+    count = min(options.resolution, 64)
     space = js.Fourier(js.Grid((count, count), 0.0, lengths))
     return Problem(
         space=space,
@@ -186,18 +185,12 @@ def pose(observations: io.Observations, resolution: int, options) -> Problem:
 
 def usable(observations: io.Observations, names, options) -> tuple[float, ...]:
     """The sides of the box; `ValueError` where the observations cannot be fitted."""
-    times, positions = observations.times, observations.positions
-    if not names or len(positions) != 2 or len(times) < 3:
+    positions = observations.positions
+    if not names or len(positions) != 2:
         raise ValueError(
-            "the fit needs places x and y, three times or more, and u, v or vorticity; there are "
-            f"{len(positions)} axes, {len(times)} times and {', '.join([*observations.values, *observations.unused])}."
+            f"the fit needs places x and y, and u, v or vorticity; there are {len(positions)} axes and "
+            f"{', '.join([*observations.values, *observations.unused])}."
         )
-    rows = (times - times[0]) / np.diff(times).min()
-    if np.max(np.abs(rows - np.rint(rows))) > 1e-3:
-        smallest = np.diff(times).min()
-        raise ValueError(f"times of observation must be whole multiples of their smallest difference, {smallest:g}.")
-    if rows[-1] > LONGEST:
-        raise ValueError(f"the times span {rows[-1]:.0f} times their smallest difference; leave out the close ones.")
     for name in names:
         values = observations.values[name]
         if np.nanstd(values) <= 1e-6 * np.nanmax(np.abs(values)):
@@ -216,6 +209,19 @@ def usable(observations: io.Observations, names, options) -> tuple[float, ...]:
     if abs(waves - round(waves)) > 1e-3:
         raise ValueError(f"the force has {waves:.4g} waves across the box, not a whole number; see --wave-number.")
     return lengths
+
+
+def spacing(times: np.ndarray) -> float:
+    """The interval that all times are multiples of; `ValueError` where there is none."""
+    if len(times) < 3:
+        raise ValueError(f"the fit needs three times or more, got {len(times)}: it forecasts the last third.")
+    interval = float(np.diff(times).min())
+    rows = (times - times[0]) / interval
+    if np.max(np.abs(rows - np.rint(rows))) > 1e-3:
+        raise ValueError(f"times of observation must be whole multiples of their smallest difference, {interval:g}.")
+    if rows[-1] > LONGEST:
+        raise ValueError(f"the times span {rows[-1]:.0f} times their smallest difference; leave out the close ones.")
+    return interval
 
 
 def expected_modes(space: js.Fourier, options, name: str, size: float) -> np.ndarray:
@@ -480,8 +486,12 @@ def experiment(options):
         print(f"observations written to {io.write_observations(options.write_observations, observations)}")
     first, last = observations.times[[0, -1]]
     end = first + (last - first) * 2 / 3
-    whole = pose(observations, options.resolution, options)
-    problem = pose(observations.between(first, end + 1e-6 * (last - first)), options.resolution, options)
+    interval = spacing(observations.times)
+    whole = pose(observations, interval, options)
+    fitted = observations.between(first, end + 1e-6 * (last - first))
+    if len(fitted.times) < 2:
+        raise ValueError(f"the fit needs two times or more in its window, t = {first:g} to {end:g}.")
+    problem = pose(fitted, interval, options)
     print(f"fitting {int(jnp.sum(problem.weight > 0))} numbers from {problem.positions.shape[1]} probes ...")
     show, close = progress_bar(options.iterations)
     recovery = recover(problem, options.resolution, options.iterations, show)
