@@ -455,7 +455,7 @@ def read(path: Path) -> io.Observations:
     for name, why in {**observations.unused, **unused}.items():
         print(f"not used: `{name}`, {why}")
     if observations.units:
-        print("units: " + ", ".join(f"{name} in {unit}" for name, unit in observations.units.items()))
+        print("units: " + ", ".join(f"{name} in {unit}" for name, unit in sorted(observations.units.items())))
     return observations
 
 

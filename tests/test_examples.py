@@ -124,7 +124,7 @@ def test_kolmogorov_inverse_keeps_what_was_found_when_it_is_interrupted(run, tmp
     small = ["--resolution", "16", "--iterations", "12", "--observations", str(file)]
     parameters, (inside, _), _ = run("kolmogorov_inverse", *small)
     told = capsys.readouterr().out
-    assert "interrupted after 3 steps" in told and "not used: `w`" in told and "t in s, " in told
+    assert "interrupted after 3 steps" in told and "not used: `w`" in told and "units: t in s, v in m/s" in told
     found, times = io.load(tmp_path / "kolmogorov_inverse.nc")
     np.testing.assert_allclose(times, observations.times, rtol=1e-6)
     with xarray.open_dataset(tmp_path / "kolmogorov_inverse.nc") as data:

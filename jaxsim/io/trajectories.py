@@ -46,6 +46,8 @@ def save(path: str | Path, u: Any, times: Any = None, attributes: Mapping[str, A
     not fit and for values that are traced. Functions in the conditions at walls are not written: see `load`.
     """
     path = store_path(path)
+    if _RECORD in (attributes or {}):
+        raise ValueError(f"save: the attribute {_RECORD!r} is taken; name yours otherwise.")
     if isinstance(u, dfx.Solution):
         u, times = _of_solution(u, times)
     if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(u)):
@@ -175,16 +177,15 @@ def _digest(array: np.ndarray) -> str:
 
 # -- reading -----------------------------------------------------------------------------------------------------------
 def _record_of(path: Path, dataset: Any) -> dict:
-    try:
-        record = json.loads(dataset.attrs[_RECORD])
-        assert record["format"] == _FORMAT
-        return record
-    except (KeyError, TypeError, ValueError, AssertionError) as error:
+    text = dataset.attrs.get(_RECORD)
+    record = json.loads(text) if isinstance(text, str) and text.startswith("{") else {}
+    if record.get("format") != _FORMAT:
         raise ValueError(
             f"{path} was not written by jaxsim.io.save of this version: it has the variables "
             f"{sorted(map(str, dataset.variables))}. Read it with xarray.open_dataset, and make a field of what is in "
             "it with `space.field(values)`."
-        ) from error
+        )
+    return record
 
 
 def _filled(path: Path, tree: dict, space: Any, field: Any) -> Any:

@@ -369,7 +369,9 @@ class FiniteDifference(Space):
         return Field(space, Nodal(state))
 
     def held(self, u: Field) -> dict:
-        return {"values": self.values(u), "traces": u.data.traces}
+        if u.data.modal:
+            raise varying_error()
+        return {item.name: getattr(u.data, item.name) for item in dataclasses.fields(u.data)}
 
     def restored(self, held: dict, t=None) -> Field:
         return Field(self.bind(held["values"], t).space, Nodal(**held))

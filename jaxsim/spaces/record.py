@@ -1,7 +1,8 @@
 """Spaces, and what their fields hold, as text and arrays: for files, and to tell one space from another."""
 
 import dataclasses
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -11,23 +12,15 @@ import numpy as np
 from .. import geometry
 from ..grid import Grid
 from ..linear import CG
-from ..stretching import SinhStretching, TanhStretching
-from . import boundary, conservation, flow_boundary
+from ..stretching import Stretching
+from ._base import Space
+from ._reconstruction import Reconstruction
 from .body import Body
-from .finite_difference import FiniteDifference
-from .fourier import Fourier
-from .point import Point
-from .staggered import Staggered
+from .boundary import Boundary, _Known, _Law
 
-# What `rebuild` makes again: classes whose fields are the arguments of their constructor.
-_CLASSES = (
-    Grid, SinhStretching, TanhStretching, Fourier, FiniteDifference, Staggered, Point, Body, CG,
-    boundary.Periodic, boundary.Dirichlet, boundary.Neumann, boundary.Robin, boundary._Known,
-    flow_boundary.NoSlip, flow_boundary.MovingWall, flow_boundary.Inflow, flow_boundary.FreeSlip,
-    flow_boundary.Outflow, flow_boundary.ConvectiveOutflow, conservation.Central, conservation.Upwind,
-    geometry.Ball, geometry.Ellipsoid, geometry.Block,
-)  # fmt: skip
-_BY_NAME = {kind.__name__: kind for kind in _CLASSES} | {"Union": lambda shapes: geometry.Union(*shapes)}
+# What `rebuild` makes again: classes of this package whose fields are the arguments of their constructor.
+_FAMILIES = (Space, Boundary, Stretching, Reconstruction)
+_SINGLE = (Grid, Body, CG, _Known, geometry.Ball, geometry.Ellipsoid, geometry.Block)
 _WHERE, _WHEN = "mesh", "time"  # which devices a field is on, and when its walls were looked at: not what it is
 
 
@@ -76,9 +69,20 @@ def rebuild(data: Any, arrays: list[np.ndarray]) -> Any:
     of = {name: rebuild(item, arrays) for name, item in data["of"].items()}
     if "kind" not in data:
         return of
-    if data["kind"] not in _BY_NAME:
+    if data["kind"] not in _makers():
         raise NotRecorded(f"the class {data['kind']}")
-    return _BY_NAME[data["kind"]](**of)
+    return _makers()[data["kind"]](**of)
+
+
+@functools.cache
+def _makers() -> dict[str, Callable]:
+    """What makes an instance of each class, by the name of the class; all of this package are imported by now."""
+    kinds, waiting = list(_SINGLE), list(_FAMILIES)
+    while waiting:
+        kind = waiting.pop()
+        kinds += [kind] if kind.__module__.startswith(f"{__package__.partition('.')[0]}.") else []
+        waiting += kind.__subclasses__()
+    return {kind.__name__: kind for kind in kinds} | {"Union": lambda shapes: geometry.Union(*shapes)}
 
 
 def differences(old: Any, old_arrays: list, new: Any, new_arrays: list, place: str = "") -> Iterator[str]:
@@ -124,7 +128,7 @@ def _inexact(*arrays: np.ndarray) -> bool:
 
 
 def _is_law(node: Any) -> bool:
-    return isinstance(node, boundary._Law)
+    return isinstance(node, _Law)
 
 
 def _is_node(data: Any) -> bool:
