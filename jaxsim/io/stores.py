@@ -22,12 +22,11 @@ def write_store(path: Path, dataset: Any) -> Path:
     """Put an `xarray.Dataset` in the place of what is at a path."""
     zarr = path.suffix.lower() == ".zarr"
     require("zarr" if zarr else "netCDF4", USER)
-    as_it_is = {name: {"_FillValue": None} for name in dataset.variables}
     with replacing(path) as part:
         if zarr:
-            dataset.to_zarr(part, mode="w", zarr_format=2, encoding=as_it_is)
+            dataset.to_zarr(part, mode="w", zarr_format=2)
         else:
-            dataset.to_netcdf(part, engine="netcdf4", encoding=as_it_is)
+            dataset.to_netcdf(part, engine="netcdf4")
     return path
 
 
