@@ -12,13 +12,16 @@ from pathlib import Path
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import matplotlib.pyplot as plt
 import numpy as np
 import optax
 
 import jaxsim as js
+from jaxsim import plot
 from jaxsim.constraints import IntegralProjection, Projected, Quadrature
+from jaxsim.extras import script_needs
 from jaxsim.nets import FNO
+
+plt = script_needs("matplotlib.pyplot")
 
 NODES, LENGTH, DT = 64, 20.0, 0.2
 TRAINED, TESTED = 20, 100  # steps in the data, and in the test
@@ -109,8 +112,7 @@ def draw(path: Path, truth, found: dict, results: dict):
         axis.grid(alpha=0.3)
     states.set(xlabel="x", title=f"one state at t = {times[-1]:.0f}; the data end at {TRAINED * DT:.0f}")
     states.legend(fontsize=8)
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
+    plot.save(path, figure, dpi=130)
 
 
 def main(arguments=None) -> dict:

@@ -15,15 +15,18 @@ from pathlib import Path
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import matplotlib.pyplot as plt
 import numpy as np
 import optax
 
 import jaxsim as js
+from jaxsim import plot
 from jaxsim.constraints import Chebyshev, ConstraintLayer, FourierSeries, TensorProduct
+from jaxsim.extras import script_needs
 from jaxsim.nets import MLP
 from jaxsim.optimize import GaussNewton, OnFailure
 from jaxsim.pinn import collocation
+
+plt = script_needs("matplotlib.pyplot")
 
 EQUATION = js.equations.Burgers(0.02)
 WAVES, HARMONICS = 3, 2  # of the initial values, and of the place as the network sees it
@@ -130,8 +133,7 @@ def draw(path: Path, x, times, true, found, residual, losses, errors):
     panels[3].semilogy(list(errors), list(errors.values()), "o-", ms=3, color="tab:blue", label="error, unseen")
     panels[3].legend(fontsize=8)
     panels[3].set(xlabel="step of Adam", title="training")
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    plot.save(path, figure, dpi=120)
 
 
 def main(arguments=None) -> tuple[float, float, float]:

@@ -16,12 +16,14 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.patches import Circle
 
 import jaxsim as js
 from jaxsim import plot
+from jaxsim.extras import script_needs
+
+plt = script_needs("matplotlib.pyplot")
+Circle = script_needs("matplotlib.patches").Circle
 
 LENGTH, HEIGHT, CENTER, DIAMETER = 2.2, 0.41, 0.2, 0.1
 PEAK, VISCOSITY = 1.5, 1e-3  # of the inflow, a parabola with a mean of 1: Reynolds number 100
@@ -94,9 +96,7 @@ def picture(out, u, pressure, times, drag, lift, strouhal):
     bottom.set(xlabel="time", ylabel="coefficient", ylim=(-1.5, 4.3), xlim=(0, times[-1]))
     bottom.set_title(f"Strouhal number {strouhal:.3f}, published {STROUHAL[0]} to {STROUHAL[1]}", fontsize=10)
     bottom.legend(frameon=False, loc="center left")
-    out.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out / "cylinder_wake.png", dpi=100)
-    plt.close(figure)
+    plot.save(out / "cylinder_wake.png", figure, dpi=100)
 
 
 if __name__ == "__main__":

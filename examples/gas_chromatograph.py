@@ -18,13 +18,16 @@ from pathlib import Path
 import diffrax as dfx
 import jax
 import jax.numpy as jnp
-import matplotlib.pyplot as plt
 import numpy as np
 import optimistix as optx
-from matplotlib.colors import to_rgb
 
 import jaxsim as js
+from jaxsim import plot
 from jaxsim.equations import GasChromatograph, InletPulse
+from jaxsim.extras import script_needs
+
+plt = script_needs("matplotlib.pyplot")
+to_rgb = script_needs("matplotlib.colors").to_rgb
 
 NAMES = ("benzene", "toluene", "ethylbenzene", "o-xylene")
 ADSORPTION = np.array([0.0579, 0.2953, 0.9203, 1.0168]) / 1.0168
@@ -146,9 +149,7 @@ def picture(out, times, record, guess, fit, left, inside, scatter):
         shade = shade * (1 - strength * (1 - np.array(to_rgb(color))))
     column.imshow(shade, origin="lower", extent=(0, LENGTH, 0, times[-1]), aspect="auto", interpolation="bilinear")
     column.set(title="the gas in the column", xlabel="distance from the inlet", ylabel="time", ylim=(0, END))
-    out.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out / "gas_chromatograph.png", dpi=130)
-    plt.close(figure)
+    plot.save(out / "gas_chromatograph.png", figure, dpi=130)
 
 
 if __name__ == "__main__":

@@ -17,11 +17,16 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import matplotlib.pyplot as plt
 import numpy as np
 
 import jaxsim as js
-from jaxsim import io
+from jaxsim import io, plot
+from jaxsim.extras import script_needs
+from jaxsim.files import replacing
+
+plt = script_needs("matplotlib.pyplot")
+script_needs("xarray")
+script_needs("zarr")
 
 SIDE = 0.01  # m
 SPEEDS, DENSITY, VISCOSITY = (1.0, 2.0, 4.0, 7.0, 10.0), 1.0, 1e-4  # m/s, kg/m^3, Pa s
@@ -94,7 +99,8 @@ def main(arguments=None):
     )  # fmt: skip
     options.out.mkdir(parents=True, exist_ok=True)
     archive = options.out / "cavity.zarr"
-    data.to_zarr(archive, mode="w", zarr_format=2)
+    with replacing(archive) as part:
+        data.to_zarr(part, zarr_format=2)
 
     standard = int(np.argmin(np.abs(reynolds - 100)))
     heights, profile = center_line(data, standard)
@@ -128,8 +134,7 @@ def picture(out, data, standard, heights, profile):
     axes[3].plot(GHIA[:, 1], GHIA[:, 0], "o", ms=4, mfc="none", color="black", label="Ghia et al. (1982)")
     axes[3].set(xlabel="u / speed of the lid", ylabel="y / side", title="center line, Re = 100", ylim=(0, 1))
     axes[3].legend(frameon=False)
-    figure.savefig(out / "generate_cavity.png", dpi=120)
-    plt.close(figure)
+    plot.save(out / "generate_cavity.png", figure, dpi=120)
 
 
 if __name__ == "__main__":

@@ -21,11 +21,16 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import matplotlib.pyplot as plt
 import numpy as np
 
 import jaxsim as js
-from jaxsim import io
+from jaxsim import io, plot
+from jaxsim.extras import script_needs
+from jaxsim.files import replacing
+
+plt = script_needs("matplotlib.pyplot")
+script_needs("xarray")
+script_needs("zarr")
 
 LENGTH, HEIGHT = 0.16, 0.08  # m
 DENSITY, SPEED, VISCOSITY, RADIUS = 10.0, 1.0, 1e-3, 0.005  # kg/m^3, m/s, Pa s, m: Re = 100
@@ -122,7 +127,8 @@ def main(arguments=None):
         data[name] = (("case", "t"), np.asarray(coefficients[..., i]), meaning)
     options.out.mkdir(parents=True, exist_ok=True)
     archive = options.out / "cylinder.zarr"
-    data.to_zarr(archive, mode="w", zarr_format=2)
+    with replacing(archive) as part:
+        data.to_zarr(part, zarr_format=2)
 
     shed = np.array([strouhal(lift, options.spacing) for lift in np.asarray(data.lift)])
     late = slice(options.frames // 2, None)
@@ -162,8 +168,7 @@ def picture(out, data, shed):
         xlabel="time x speed / diameter", ylabel="lift coefficient", title="vortex shedding", ylim=(-0.8, 1.3)
     )
     axes[1, 1].legend(frameon=False, fontsize=8, ncols=2, loc="upper left")
-    figure.savefig(out / "generate_cylinder.png", dpi=120)
-    plt.close(figure)
+    plot.save(out / "generate_cylinder.png", figure, dpi=120)
 
 
 if __name__ == "__main__":

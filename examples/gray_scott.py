@@ -10,11 +10,13 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import matplotlib.pyplot as plt
 import numpy as np
 
 import jaxsim as js
 from jaxsim import plot
+from jaxsim.extras import script_needs
+
+plt = script_needs("matplotlib.pyplot")
 
 FEED, KILL, SIDE, STEP = 0.037, 0.06, 1.6, 2.0
 
@@ -81,9 +83,7 @@ def main(arguments=None):
         title = f"t = {number * times[-1] / 4:g}"
         plot.field(picture[1], ax, limit=(0, 0.35), cmap="magma", colorbar=number == 4, title=title)
         ax.set(xticks=[], yticks=[], xlabel="", ylabel="")
-    options.out.mkdir(parents=True, exist_ok=True)
-    figure.savefig(options.out / "gray_scott.png", dpi=120)
-    plt.close(figure)
+    plot.save(options.out / "gray_scott.png", figure, dpi=120)
     return defect, residual
 
 

@@ -16,12 +16,14 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import matplotlib.pyplot as plt
 import numpy as np
 import optax
 
 import jaxsim as js
 from jaxsim import plot
+from jaxsim.extras import script_needs
+
+plt = script_needs("matplotlib.pyplot")
 
 WIDTH, PANELS, RAYLEIGH, PRANDTL = 1.6, 4, 3e4, 0.71
 PLACES, WANTED = ((0.5, 0.3), (1.2, 0.3)), (0.35, 0.5)  # near the window, and where one sits
@@ -128,9 +130,7 @@ def picture(out, times, before, after, panels):
     for wanted in WANTED:
         axes[2].plot([SETTLED, TIME], [wanted, wanted], color="black", lw=4, alpha=0.25)
     axes[2].set(xlabel="time / free fall", ylabel="temperature", title="dotted: equal panels", xlim=(0, TIME))
-    out.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out / "heated_room.png", dpi=120)
-    plt.close(figure)
+    plot.save(out / "heated_room.png", figure, dpi=120)
 
 
 if __name__ == "__main__":

@@ -13,11 +13,14 @@ import diffrax as dfx
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import matplotlib.pyplot as plt
 import numpy as np
 import optax
 
+from jaxsim import plot
+from jaxsim.extras import script_needs
 from jaxsim.neural_de import GRUEncoder, Integrator, LatentODE
+
+plt = script_needs("matplotlib.pyplot")
 
 WEEK = 7 / 365.25  # years
 WINDOW, PAST, GAP = 209, 105, 26  # weeks that the model sees at once, before a forecast, and in a held-out stretch
@@ -52,9 +55,7 @@ def season(t):
 
 def record():
     """Times in years and weekly means in ppm, NaN where there is none."""
-    from statsmodels.datasets import co2
-
-    data = co2.load_pandas().data
+    data = script_needs("statsmodels.datasets").co2.load_pandas().data
     days = (data.index - np.datetime64("1958-01-01")).days.to_numpy()
     return 1958 + days / 365.25, data["co2"].to_numpy(float)
 
@@ -221,8 +222,7 @@ def picture(file, model, t, x, gaps, starts, usable):
         axis.plot(t[rows][hidden], x[rows][hidden], ".", color="tab:red", markersize=5, label="held out")
         axis.set(title=f"A {name}", xlabel="year", ylabel="ppm", xlim=(t[rows[0]], t[rows[-1]]))
         axis.legend(frameon=False, loc="upper left")
-    figure.savefig(file, dpi=130)
-    plt.close(figure)
+    plot.save(file, figure, dpi=130)
 
 
 def main(arguments=None):

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import matplotlib.pyplot as plt
 import numpy as np
 
 import jaxsim as js
 from jaxsim import plot
+from jaxsim.extras import script_needs
+
+plt = script_needs("matplotlib.pyplot")
 
 
 def peak(u: js.Field, near: float) -> float:
@@ -67,9 +69,7 @@ def main(arguments=None):
     plot.field(truth, right, color="black", ls=":", label=f"exact, error {error:.0e}")
     right.set(title="before, during and after", xlim=(-24, 18), ylim=(-0.3, 10.4))
     right.legend(frameon=False, ncols=2)
-    options.out.mkdir(parents=True, exist_ok=True)
-    figure.savefig(options.out / "kdv_solitons.png", dpi=130)
-    plt.close(figure)
+    plot.save(options.out / "kdv_solitons.png", figure, dpi=130)
     return error, {name: abs(shifts[name] - expected[name]) for name in shifts}
 
 

@@ -13,8 +13,12 @@ reports. Then the recovered flow is run on, beyond the reports, to see how long 
 Files of measurements, .nc or .npz, hold times t(t), places x(p) and y(p), and u(t, p), v(t, p) or vorticity(t, p),
 with NaN where a value is missing. The attribute `noise` of a variable (`noise_u` in .npz) is the standard deviation
 of its errors, and `lengths` are the sides of the periodic box, which has its corner at the origin and no mean flow;
-see `jaxsim.io.read_observations`. Times are whole multiples of their smallest difference. The last third of them is
-not fitted but forecast.
+see `jaxsim.io.read_observations`. Units (`units` of a variable, `units_u` in .npz) are converted to meters and seconds,
+also what the table shows then. Times are whole multiples of their smallest difference. The last third of them is not
+fitted but forecast. What is in a file and not used is named.
+
+The recovered flow and parameters are written to out/kolmogorov_inverse.nc, which xarray and `jaxsim.io.load` read.
+Ctrl-C ends the fit, and what was found until then is written and drawn.
 
 The fit knows the equation, the drag and the wave number of the force. Of the rest it assumes what is known of such
 flows: an energy spectrum that falls steeply beyond the forcing (like k^-3, and drag and viscosity make it steeper:
@@ -27,6 +31,7 @@ import argparse
 import dataclasses
 import importlib.util
 import time
+import warnings
 from pathlib import Path
 
 import equinox as eqx
@@ -38,10 +43,16 @@ from kolmogorov_pictures import animation, picture
 
 import jaxsim as js
 from jaxsim import io
+from jaxsim.extras import script_needs
+
+script_needs("xarray")
+script_needs("netCDF4")
 
 VISCOSITY, AMPLITUDE, WAVE_NUMBER, DRAG = 4e-3, 1.0, 4, 0.1  # of the synthetic experiment
 NOISE = 0.05  # of the root mean square of each variable; also assumed where a file does not say
+KNOWN = ("u", "v", "vorticity")  # variables that the fit can compare with
 SPACING = 0.08  # between observations
+LONGEST = 10_000  # intervals of a run
 COURANT = 2.0  # largest wave number times speed times step; the limit of four-stage schemes is 2.8
 
 
@@ -145,21 +156,17 @@ class Problem(eqx.Module):
         return jnp.where(squares == 0, 0.0, scale)
 
 
-def pose(observations: io.Observations, resolution: int, options) -> Problem:
-    """The inverse problem of some observations; `ValueError` where they cannot be used."""
-    names = tuple(name for name in ("u", "v", "vorticity") if name in observations.values)
-    if not names or len(observations.positions) != 2 or len(observations.times) < 3:
-        raise ValueError("the observations need places x and y, three times, and u, v or vorticity.")
-    interval = float(np.diff(observations.times).min())
+def pose(observations: io.Observations, interval: float, options) -> Problem:
+    """The inverse problem of observations at multiples of an interval; `ValueError` where they cannot be used."""
+    names = tuple(name for name in KNOWN if name in observations.values)
+    lengths = usable(observations, names, options)
     rows = (observations.times - observations.times[0]) / interval
-    if np.max(np.abs(rows - np.rint(rows))) > 1e-3:
-        raise ValueError(f"times of observation must be whole multiples of their smallest difference, {interval:g}.")
     data = np.stack([observations.values[name] for name in names])
     size = np.sqrt(np.nanmean(data**2, axis=(1, 2)))
     noise = [observations.noise.get(name, NOISE * s) for name, s in zip(names, size)]
     weight = np.where(np.isnan(data), 0.0, 1 / np.reshape(noise, (-1, 1, 1)))
-    count = min(resolution, 64)
-    space = js.Fourier(js.Grid((count, count), 0.0, observations.lengths or (2 * np.pi, 2 * np.pi)))
+    count = min(options.resolution, 64)
+    space = js.Fourier(js.Grid((count, count), 0.0, lengths))
     return Problem(
         space=space,
         data=jnp.asarray(np.nan_to_num(data), float),
@@ -174,6 +181,47 @@ def pose(observations: io.Observations, resolution: int, options) -> Problem:
         wave_number=options.wave_number,
         drag=options.drag,
     )
+
+
+def usable(observations: io.Observations, names, options) -> tuple[float, ...]:
+    """The sides of the box; `ValueError` where the observations cannot be fitted."""
+    positions = observations.positions
+    if not names or len(positions) != 2:
+        raise ValueError(
+            f"the fit needs places x and y, and u, v or vorticity; there are {len(positions)} axes and "
+            f"{', '.join([*observations.values, *observations.unused])}."
+        )
+    for name in names:
+        values = observations.values[name]
+        if np.nanstd(values) <= 1e-6 * np.nanmax(np.abs(values)):
+            raise ValueError(f"`{name}` is {np.nanmax(values) + 0.0:g} everywhere, which tells nothing; leave it out.")
+    lengths = observations.lengths or (2 * np.pi, 2 * np.pi)
+    beyond = [(x < -1e-6 * length) | (x > (1 + 1e-6) * length) for x, length in zip(positions, lengths)]
+    outside = np.any(beyond, axis=0)
+    if np.any(outside):
+        box = " x ".join(f"[0, {length:.6g}]" for length in lengths)
+        x, y = positions[:, outside][:, 0]
+        raise ValueError(
+            f"{np.sum(outside)} of {len(outside)} probes are outside of the box {box}, the first at "
+            f"({x:.6g}, {y:.6g}); the attribute `lengths` gives its sides, in the units of x and y."
+        )
+    waves = options.wave_number * lengths[1] / (2 * np.pi)
+    if abs(waves - round(waves)) > 1e-3:
+        raise ValueError(f"the force has {waves:.4g} waves across the box, not a whole number; see --wave-number.")
+    return lengths
+
+
+def spacing(times: np.ndarray) -> float:
+    """The interval that all times are multiples of; `ValueError` where there is none."""
+    if len(times) < 3:
+        raise ValueError(f"the fit needs three times or more, got {len(times)}: it forecasts the last third.")
+    interval = float(np.diff(times).min())
+    rows = (times - times[0]) / interval
+    if np.max(np.abs(rows - np.rint(rows))) > 1e-3:
+        raise ValueError(f"times of observation must be whole multiples of their smallest difference, {interval:g}.")
+    if rows[-1] > LONGEST:
+        raise ValueError(f"the times span {rows[-1]:.0f} times their smallest difference; leave out the close ones.")
+    return interval
 
 
 def expected_modes(space: js.Fourier, options, name: str, size: float) -> np.ndarray:
@@ -215,13 +263,17 @@ def minimize(objectives, iterations, control, report):
 
 @dataclasses.dataclass
 class Recovery:
-    """What a fit gives: parameters, the initial flow before and after, and the way: misfit, parameters, stage."""
+    """What a fit gives: parameters, the initial flow before and after, and the way: misfit, parameters, stage.
+
+    `interrupted` says that it was stopped: then it is the best until there.
+    """
 
     parameters: np.ndarray
     start: js.Field
     interpolated: js.Field
     steps: int
     history: list
+    interrupted: bool
 
 
 def recover(problem: Problem, resolution: int, iterations: int, progress) -> Recovery:
@@ -257,28 +309,36 @@ def recover(problem: Problem, resolution: int, iterations: int, progress) -> Rec
 
         return objective
 
-    slope = jax.jit(jax.jacfwd(lambda logs: residual(coarse, guess * jnp.exp(logs), interpolated, half)[0]))
-    known = jnp.sum(slope(jnp.zeros(2)) ** 2, axis=(0, 1, 2))
-    scale = {
-        "parameters": 3 / jnp.sqrt(problem.spread**-2 + known),  # 3, because the flow can make up for them
-        "vorticity": problem.vorticity_scale(rows),
-    }
-    ratio = jnp.nan_to_num(still["vorticity"] / scale["vorticity"])
-    control["vorticity"] = problem.space.from_coefficients(
-        problem.space.field(control["vorticity"]).coefficients * ratio
-    ).values
-    history, observed = [], [float(jnp.sum(problem.weight[:, :count] > 0)) for count in (half, rows, rows)]
+    best, history, interrupted = (guess, interpolated), [], False
+
+    def fit(control):
+        slope = jax.jit(jax.jacfwd(lambda logs: residual(coarse, guess * jnp.exp(logs), interpolated, half)[0]))
+        known = jnp.sum(slope(jnp.zeros(2)) ** 2, axis=(0, 1, 2))
+        scale["parameters"] = 3 / jnp.sqrt(problem.spread**-2 + known)  # 3, because the flow can make up for them
+        scale["vorticity"] = problem.vorticity_scale(rows)
+        ratio = jnp.nan_to_num(still["vorticity"] / scale["vorticity"])
+        modes = problem.space.field(control["vorticity"]).coefficients * ratio
+        control = {**control, "vorticity": problem.space.from_coefficients(modes).values}
+        share = (max(1, iterations // 4), max(1, iterations * 7 // 12), max(1, iterations // 6))
+        minimize([posed(coarse, half), posed(coarse, rows), posed(fine, rows)], share, control, report)
 
     def report(control, value, stage):
-        history.append((2 * value / observed[stage], *map(float, problem.decode(control, scale)[0]), stage))
+        nonlocal best
+        best = problem.decode(control, scale)
+        history.append((2 * value / observed[stage], *map(float, best[0]), stage))
         progress(history[-1])
 
-    share = (max(1, iterations // 4), max(1, iterations * 7 // 12), max(1, iterations // 6))
-    control = minimize([posed(coarse, half), posed(coarse, rows), posed(fine, rows)], share, control, report)
-    parameters, start = problem.decode(control, scale)
+    scale, observed = {}, [max(1.0, float(jnp.sum(problem.weight[:, :n] > 0))) for n in (half, rows, rows)]
+    try:
+        fit(control)
+    except KeyboardInterrupt:
+        interrupted = True
+    if not (history or interrupted):
+        raise ValueError("no step of the optimizer lowers the misfit: the observations do not come from such a flow.")
+    parameters, start = best
     steps = substeps(fine, problem.interval, speed)
     start, interpolated = (js.interpolate(u, fine) for u in (start, interpolated))
-    return Recovery(np.asarray(parameters), start, interpolated, steps, history)
+    return Recovery(np.asarray(parameters), start, interpolated, steps, history, interrupted)
 
 
 # -- what it was worth -----------------------------------------------------------------------------------------
@@ -351,6 +411,8 @@ def parse(arguments):
     parser.add_argument("--drag", type=float, default=DRAG)
     parser.add_argument("--out", type=Path, default=Path("out"))
     options = parser.parse_args(arguments)
+    if options.write_observations and options.write_observations.suffix.lower() not in (".nc", ".npz"):
+        parser.error("--write-observations takes a file that ends in .nc or .npz")
     options.resolution = options.resolution or (64 if options.quick else 128)
     options.iterations = options.iterations or (36 if options.quick else 60)
     options.probes = options.probes or max(200, round(0.0244 * options.resolution**2))
@@ -380,6 +442,33 @@ def main(arguments=None):
         if options.observations is None:
             raise
         raise SystemExit(f"cannot use these observations: {error}") from error
+    except KeyboardInterrupt:
+        raise SystemExit("interrupted: nothing was written") from None
+
+
+def read(path: Path) -> io.Observations:
+    """Observations of a file, with a line for everything in it that the fit does not use."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # they say the same
+        observations = io.read_observations(path)
+    unused = {name: "the fit knows u, v and vorticity" for name in observations.values if name not in KNOWN}
+    for name, why in {**observations.unused, **unused}.items():
+        print(f"not used: `{name}`, {why}")
+    if observations.units:
+        print("units: " + ", ".join(f"{name} in {unit}" for name, unit in sorted(observations.units.items())))
+    return observations
+
+
+def write(options, trajectories, times, recovery: Recovery, misfits, observations: io.Observations) -> Path:
+    """Vorticities as numbers, with the parameters and the way to them as attributes."""
+    history = np.array(recovery.history, float).reshape(-1, 4).T
+    attributes = {
+        "viscosity": float(recovery.parameters[0]), "amplitude": float(recovery.parameters[1]), "drag": options.drag,
+        "wave_number": options.wave_number, "misfit_fitted": misfits[0], "misfit_held_out": misfits[1],
+        "interrupted": int(recovery.interrupted), "units": str(dict(observations.units)),
+        "history_misfit": history[0], "history_viscosity": history[1], "history_amplitude": history[2],
+    }  # fmt: skip
+    return io.save(options.out / "kolmogorov_inverse.nc", trajectories, times, attributes)
 
 
 def experiment(options):
@@ -387,7 +476,7 @@ def experiment(options):
     began = time.perf_counter()
     own = options.observations is not None
     if own:
-        truth, observations = None, io.read_observations(options.observations)
+        truth, observations = None, read(options.observations)
         print(f"{options.observations}: {observations.positions.shape[1]} probes, {len(observations.times)} times")
     else:
         print(f"running the reference flow on {3 * options.resolution // 2} x {3 * options.resolution // 2} nodes ...")
@@ -397,12 +486,18 @@ def experiment(options):
         print(f"observations written to {io.write_observations(options.write_observations, observations)}")
     first, last = observations.times[[0, -1]]
     end = first + (last - first) * 2 / 3
-    whole = pose(observations, options.resolution, options)
-    problem = pose(observations.between(first, end + 1e-6 * (last - first)), options.resolution, options)
+    interval = spacing(observations.times)
+    whole = pose(observations, interval, options)
+    fitted = observations.between(first, end + 1e-6 * (last - first))
+    if len(fitted.times) < 2:
+        raise ValueError(f"the fit needs two times or more in its window, t = {first:g} to {end:g}.")
+    problem = pose(fitted, interval, options)
     print(f"fitting {int(jnp.sum(problem.weight > 0))} numbers from {problem.positions.shape[1]} probes ...")
     show, close = progress_bar(options.iterations)
     recovery = recover(problem, options.resolution, options.iterations, show)
     close()
+    if recovery.interrupted:
+        print(f"interrupted after {len(recovery.history)} steps of the optimizer: what follows is the best until there")
 
     intervals = whole.rows[-1] if own else 2 * options.intervals
     space = recovery.start.space
@@ -419,6 +514,7 @@ def experiment(options):
         skill = assess(truth, trajectories, options.intervals, options.probes)
     fitting = time.perf_counter() - began
     times = first + problem.interval * np.arange(intervals + 1)
+    print(f"flow and parameters: {write(options, trajectories, times, recovery, (inside, outside), observations)}")
     saved = picture(
         options.out / "kolmogorov_inverse.png", times, trajectories, truth=truth,
         true=None if own else (VISCOSITY, AMPLITUDE), positions=observations.positions,

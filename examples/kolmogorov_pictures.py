@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 import jaxsim as js
 from jaxsim import plot
+from jaxsim.extras import script_needs
+
+plt = script_needs("matplotlib.pyplot")
 
 COLORS = {"true": "black", "recovered": "tab:red", "interpolated": "tab:blue"}
 STYLE = {"cmap": "RdBu_r", "colorbar": False}
@@ -25,15 +27,13 @@ def picture(path: Path, times, trajectories, *, truth, true, positions, history,
             ax.set(xticks=[], yticks=[], xlabel="", ylabel="")
         row[0].set_ylabel(f"vorticity at t = {times[index]:.2f}", fontsize="large")
         upper.colorbar(row[2].images[0], ax=row, fraction=0.012, pad=0.01, extend="both")
-    _convergence(curves[0], curves[1], np.array(history), true)
+    _convergence(curves[0], curves[1], np.array(history).reshape(-1, 4), true)
     if truth is None:
         _held_out(panels[1, 0], *held_out)
     else:
         _skill(curves[2], times, skill, times[window])
     _spectra(curves[-1], trajectories, truth)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    plot.save(path, figure, dpi=110)
     return path
 
 
@@ -80,7 +80,8 @@ def _convergence(left, right, history, true):
     steps = np.arange(1, len(history) + 1)
     for stage, name in enumerate(("half the window", "whole window", "fine grid")):
         now = history[:, 3] == stage
-        left.semilogy(steps[now], history[now, 0], color=("0.6", "0.3", "tab:red")[stage], label=name)
+        if np.any(now):
+            left.semilogy(steps[now], history[now, 0], color=("0.6", "0.3", "tab:red")[stage], label=name)
     left.yaxis.set_major_formatter(lambda v, _: f"{v:g}")
     left.yaxis.set_minor_formatter(lambda v, _: f"{v:g}" if f"{v:e}"[0] in "25" else "")
     left.set(title="misfit per observation", xlabel="step of the optimizer")

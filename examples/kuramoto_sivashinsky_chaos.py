@@ -10,12 +10,14 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import matplotlib.pyplot as plt
 import numpy as np
 
 import jaxsim as js
 from jaxsim import plot
+from jaxsim.extras import script_needs
 from jaxsim.integrate import lyapunov_spectrum
+
+plt = script_needs("matplotlib.pyplot")
 
 LENGTH, STEP, INTERVAL = 22.0, 0.1, 20  # steps between two normalizations
 
@@ -58,9 +60,7 @@ def main(arguments=None):
     bottom.semilogy(times[early], guide[early], "--", color="black", label=f"growth at the rate {exponent:.3f}")
     bottom.set(xlabel="t", ylabel="relative distance")
     bottom.legend(frameon=False)
-    options.out.mkdir(parents=True, exist_ok=True)
-    figure.savefig(options.out / "kuramoto_sivashinsky_chaos.png", dpi=130)
-    plt.close(figure)
+    plot.save(options.out / "kuramoto_sivashinsky_chaos.png", figure, dpi=130)
     return float(exponent), float(error)
 
 

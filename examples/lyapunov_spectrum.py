@@ -11,12 +11,14 @@ import argparse
 from pathlib import Path
 
 import jax
-import matplotlib.pyplot as plt
 import numpy as np
 
 import jaxsim as js
 from jaxsim import plot
+from jaxsim.extras import script_needs
 from jaxsim.integrate import lyapunov_spectrum
+
+plt = script_needs("matplotlib.pyplot")
 
 STEP = 0.1
 FIRST = {22.0: "0.043 to 0.048"}  # largest exponents in the literature, see kuramoto_sivashinsky_chaos.py
@@ -54,8 +56,7 @@ def picture(results: dict, file: Path):
     axes["dimensions"].plot(lengths, guide, "--", color="black", label="slope 0.226 (Edson et al. 2019)")
     axes["dimensions"].set(xlabel="L", ylabel="Kaplan-Yorke dimension")
     axes["dimensions"].legend(frameon=False)
-    figure.savefig(file, dpi=130)
-    plt.close(figure)
+    plot.save(file, figure, dpi=130)
 
 
 def main(arguments=None):

@@ -14,12 +14,15 @@ from pathlib import Path
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import matplotlib.pyplot as plt
 import numpy as np
 import optax
 
 import jaxsim as js
+from jaxsim import plot
+from jaxsim.extras import script_needs
 from jaxsim.neural_de import Hybrid, Pointwise
+
+plt = script_needs("matplotlib.pyplot")
 
 DATA = Path(__file__).parent / "data" / "lynx_hare.csv"
 STEPS = 16  # per year
@@ -150,9 +153,7 @@ def main(arguments=None):
     axes[0].legend(frameon=False, ncols=4, loc="lower left", fontsize="small")
     axes[0].set_title("Hudson's Bay Company: fitted to 15 years, forecast for 6")
     axes[1].set(xlabel="year", xticks=years[::2].astype(int), xlim=(years[0] - 0.5, years[-1] + 0.5))
-    options.out.mkdir(parents=True, exist_ok=True)
-    figure.savefig(options.out / "lynx_hare.png", dpi=130)
-    plt.close(figure)
+    plot.save(options.out / "lynx_hare.png", figure, dpi=130)
     return {name: (float(np.mean(errors[:4])), errors[4]) for name, errors in rows.items()}, misfit
 
 

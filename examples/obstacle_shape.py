@@ -18,14 +18,16 @@ from pathlib import Path
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import matplotlib.pyplot as plt
 import numpy as np
 import optax
 from jax.flatten_util import ravel_pytree
 
 import jaxsim as js
 from jaxsim import plot
+from jaxsim.extras import script_needs
 from jaxsim.integrate import IMEXRK2
+
+plt = script_needs("matplotlib.pyplot")
 
 LENGTH, HEIGHT, CENTER, RADIUS, REYNOLDS = 12.0, 4.0, (3.0, 2.05), 0.5, 80.0  # off the axis: vortices start earlier
 MODES, TIME = 3, 5.0
@@ -170,9 +172,7 @@ def picture(out, path, best, judged):
     right.set(title="on a finer grid (gray: minimized)", xlabel="time", ylabel="drag", xlim=(0, judged[0][0][-1]))
     right.set_ylim(0, 1.6 * path[0][1])
     right.legend(frameon=False)
-    out.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out / "obstacle_shape.png", dpi=100)
-    plt.close(figure)
+    plot.save(out / "obstacle_shape.png", figure, dpi=100)
 
 
 if __name__ == "__main__":

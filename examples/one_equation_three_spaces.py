@@ -11,10 +11,13 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import matplotlib.pyplot as plt
 import numpy as np
 
 import jaxsim as js
+from jaxsim import plot
+from jaxsim.extras import script_needs
+
+plt = script_needs("matplotlib.pyplot")
 
 
 class LambdaOmega(js.Equation):
@@ -81,9 +84,7 @@ def main(arguments=None):
         table[name] = (float(jnp.max(jnp.abs(residual))), spectral, *errors)
         print(f"{name:18} {table[name][0]:12.1e} {spectral:12.1e} " + " ".join(f"{e:10.1e}" for e in errors))
         draw(ax, name, u, differences[0], partial(solution, end))
-    options.out.mkdir(parents=True, exist_ok=True)
-    figure.savefig(options.out / "one_equation_three_spaces.png", dpi=120)
-    plt.close(figure)
+    plot.save(options.out / "one_equation_three_spaces.png", figure, dpi=120)
     return table
 
 

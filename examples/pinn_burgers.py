@@ -11,14 +11,17 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import matplotlib.pyplot as plt
 import numpy as np
 
 import jaxsim as js
+from jaxsim import plot
 from jaxsim.constraints import Embedded, FromInitial
+from jaxsim.extras import script_needs
 from jaxsim.nets import MLP
 from jaxsim.optimize import LevenbergMarquardt, Training, train
 from jaxsim.pinn import Box, collocation
+
+plt = script_needs("matplotlib.pyplot")
 
 
 def initial(x):
@@ -56,8 +59,7 @@ def draw(path: Path, x, times, found, true, losses):
     middle.set(xlabel="x", title="error")
     right.semilogy(np.arange(1, len(losses) + 1), losses, color="tab:red")
     right.set(xlabel="step of Levenberg-Marquardt", title="mean squared residual")
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
+    plot.save(path, figure, dpi=130)
 
 
 def main(arguments=None) -> float:

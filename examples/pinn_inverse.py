@@ -15,15 +15,18 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import matplotlib.pyplot as plt
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
 import jaxsim as js
+from jaxsim import plot
 from jaxsim.constraints import Embedded, FromInitial
+from jaxsim.extras import script_needs
 from jaxsim.nets import MLP
 from jaxsim.optimize import DenseQR, LevenbergMarquardt, Rows, combine, partition, train
 from jaxsim.pinn import Box, collocation
+
+plt = script_needs("matplotlib.pyplot")
 
 TRUE, GUESS = 0.01, 0.05
 BOX = Box((0.0, 1.0), (-1.0,), (1.0,))
@@ -134,8 +137,7 @@ def draw(path: Path, fits: list[Fit], truth: js.Field):
     right.axhline(TRUE, color="0.6", lw=1)
     right.set(xlabel="seed", ylabel="viscosity", title="viscosities and their deviations",
               xticks=range(len(fits)))  # fmt: skip
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
+    plot.save(path, figure, dpi=130)
 
 
 def main(arguments=None):

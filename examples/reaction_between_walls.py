@@ -12,11 +12,13 @@ from pathlib import Path
 
 import diffrax as dfx
 import jax.numpy as jnp
-import matplotlib.pyplot as plt
 import numpy as np
 
 import jaxsim as js
 from jaxsim import plot
+from jaxsim.extras import script_needs
+
+plt = script_needs("matplotlib.pyplot")
 
 TIME = 10.0
 
@@ -64,9 +66,7 @@ def main(arguments=None):
         plot.field(species, ax, cmap="viridis", title=f"{name} at t = {TIME:g}")
     panels[3].imshow(pattern.coloring()[0].T, origin="lower", cmap="Set2", interpolation="nearest")
     panels[3].set(title="colors of A's columns", xticks=[], yticks=[])
-    options.out.mkdir(parents=True, exist_ok=True)
-    figure.savefig(options.out / "reaction_between_walls.png", dpi=120)
-    plt.close(figure)
+    plot.save(options.out / "reaction_between_walls.png", figure, dpi=120)
     return sums, difference
 
 

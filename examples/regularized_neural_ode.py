@@ -14,10 +14,13 @@ import diffrax as dfx
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import matplotlib.pyplot as plt
 import optax
 
+from jaxsim import plot
+from jaxsim.extras import script_needs
 from jaxsim.neural_de import GlobalError, Integrator, NeuralODE, TimeMLP
+
+plt = script_needs("matplotlib.pyplot")
 
 TOLERANCE = 1e-5
 PLAIN = Integrator(dfx.Tsit5(), dfx.PIDController(rtol=TOLERANCE, atol=TOLERANCE), max_steps=512)
@@ -110,8 +113,7 @@ def draw(models, histories, results, points, labels, out):
         axes[2].plot(history, label=name)
     axes[2].set(xlabel="training step", ylabel="evaluations of a solve", title="What a solve costs", ylim=(0, None))
     axes[2].legend()
-    figure.savefig(out, dpi=130)
-    plt.close(figure)
+    plot.save(out, figure, dpi=130)
 
 
 def main(arguments=None):

@@ -17,13 +17,16 @@ from pathlib import Path
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import matplotlib.pyplot as plt
 import numpy as np
 import optax
 from jax.scipy.special import ndtri
 
+from jaxsim import plot
+from jaxsim.extras import script_needs
 from jaxsim.integrate import Diagonal
 from jaxsim.neural_de import GeometricSDE, LangevinSDE, LinearNoiseSDE, NeuralSDE, TimeMLP
+
+plt = script_needs("matplotlib.pyplot")
 
 RATE, MEAN, NOISE = 1.0, 2.0, 0.5  # of the process
 SPAN, HORIZON = 4.0, 20.0  # of the data, and of the forecasts
@@ -164,7 +167,7 @@ def picture(runs, ts, results, file):
     axes[0, 0].set_ylabel("start inside the data")
     axes[1, 0].set_ylabel("start outside")
     figure.suptitle("40 paths of each model; dashed: two deviations of the true law; shaded: time of the data")
-    figure.savefig(file, dpi=110)
+    plot.save(file, figure, dpi=110)
 
 
 def main(arguments=None):

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import matplotlib.pyplot as plt
 import numpy as np
 
 import jaxsim as js
 from jaxsim import plot
+from jaxsim.extras import script_needs
+
+plt = script_needs("matplotlib.pyplot")
 
 VISCOSITY, STEP, END = 0.01, 0.05, 10.0
 
@@ -71,9 +73,7 @@ def main(arguments=None):
     left.legend(frameon=False)
     smooth = js.interpolate(js.curl(state)[0], js.Fourier(state.space.grid.refine(2)))
     plot.field(smooth, right, section=(0, 0.0), title="vorticity along x at greatest dissipation")
-    options.out.mkdir(parents=True, exist_ok=True)
-    figure.savefig(options.out / "taylor_green_3d.png", dpi=130)
-    plt.close(figure)
+    plot.save(options.out / "taylor_green_3d.png", figure, dpi=130)
     return in_space, in_time
 
 

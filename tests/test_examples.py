@@ -1,5 +1,6 @@
 """Every example runs in a small configuration, finds what it should, and leaves a picture."""
 
+import dataclasses
 import importlib
 import sys
 from pathlib import Path
@@ -59,13 +60,100 @@ def test_kolmogorov_inverse_fits_a_file_with_missing_values(run, tmp_path, capsy
     assert (tmp_path / "kolmogorov_inverse.gif").is_file() and "forcing amplitude" in capsys.readouterr().out
 
 
-def test_kolmogorov_inverse_refuses_another_layout(run, tmp_path):
-    np.savez(tmp_path / "bad.npz", time=np.arange(3))
-    with pytest.raises(SystemExit, match="no variable t and x"):
+@pytest.mark.parametrize(
+    ("change", "message", "printed"),
+    [
+        ({"t": None, "x": None}, "no variable t and x", ""),
+        ({"u": None, "pressure": np.eye(3, 2)}, "u, v or vorticity; there are .* pressure", "not used: `pressure`"),
+        ({"u": None, "velocity_x": np.eye(3, 2)}, "u, v or vorticity", "not used: `velocity_x`, the fit knows u, v"),
+        ({"x": np.array([0.0, 7.0])}, r"1 of 2 probes .* outside of the box .* at \(7, 0\); the attribute `len", ""),
+        ({"x": np.array([-0.1, 0.0])}, r"outside of the box", ""),
+        ({"lengths": np.array([2e-3, 1e-3])}, r"1 of 2 probes", ""),
+        ({"lengths": np.array([4.0, 4.0])}, r"2.546 waves across the box", ""),
+        ({"u": np.zeros((3, 2))}, "`u` is 0 everywhere", ""),
+        ({"vorticity": np.full((3, 2), 1000.0)}, "`vorticity` is 1000 everywhere", ""),
+        ({"units_t": np.array("ms"), "units_x": np.array("degrees")}, "`x` is in 'degrees'", ""),
+        ({"t": np.array([0.0, 1.0, 1.7])}, "whole multiples", ""),
+        ({"t": np.array([0.0, 9.0, 10.0])}, "two times or more in its window", ""),
+        ({"t": np.arange(2.0), "u": np.eye(2)}, "three times or more", ""),
+        ({"t": np.array([0.0, 1e-6, 1.0])}, "leave out the close ones", ""),
+        ({"z": np.zeros(2)}, "there are 3 axes", ""),
+    ],
+)  # fmt: skip
+def test_kolmogorov_inverse_refuses_what_it_cannot_fit_in_one_line(run, tmp_path, capsys, change, message, printed):
+    arrays = {"t": np.arange(3.0), "x": np.array([0.0, 1.5]), "y": np.zeros(2), "u": np.eye(3, 2)} | change
+    np.savez(tmp_path / "bad.npz", **{name: a for name, a in arrays.items() if a is not None})
+    with pytest.raises(SystemExit, match=message) as ended:
         run("kolmogorov_inverse", "--observations", str(tmp_path / "bad.npz"), picture=False)
-    np.savez(tmp_path / "bad.npz", t=np.arange(3.0), x=np.zeros(2), y=np.zeros(2), pressure=np.zeros((3, 2)))
-    with pytest.raises(SystemExit, match="u, v or vorticity"):
-        run("kolmogorov_inverse", "--observations", str(tmp_path / "bad.npz"), picture=False)
+    assert "\n" not in str(ended.value) and printed in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["empty.nc", "text.nc", "text.npz", "absent.nc", "table.csv"])
+def test_kolmogorov_inverse_refuses_other_files_in_one_line(run, tmp_path, name):
+    if name != "absent.nc":
+        (tmp_path / name).write_text("" if name == "empty.nc" else "t, x\n0, 1\n")
+    with pytest.raises(SystemExit, match=f"cannot use these observations: .*{name}") as ended:
+        run("kolmogorov_inverse", "--observations", str(tmp_path / name), picture=False)
+    assert "\n" not in str(ended.value)
+
+
+@pytest.mark.slow
+def test_kolmogorov_inverse_keeps_what_was_found_when_it_is_interrupted(run, tmp_path, capsys, monkeypatch):
+    example, file = importlib.import_module("kolmogorov_inverse"), tmp_path / "probes.nc"
+    observations = example.observe(example.synthetic_truth(16, seed=0, intervals=6), probes=60, seed=0)
+    in_other_units = dataclasses.replace(
+        observations,
+        times=1e3 * observations.times,
+        values={"u": observations.values["u"], "v": 100 * observations.values["v"], "w": observations.values["u"]},
+        noise={"u": observations.noise["u"], "v": 100 * observations.noise["v"]},
+        units={"t": "ms", "v": "cm/s"},
+    )
+    io.write_observations(file, in_other_units)
+
+    def interrupted(total):
+        rows = []
+
+        def show(row):
+            rows.append(row)
+            if len(rows) == 3:
+                raise KeyboardInterrupt
+
+        return show, lambda: None
+
+    monkeypatch.setattr(example, "progress_bar", interrupted)
+    small = ["--resolution", "16", "--iterations", "12", "--observations", str(file)]
+    parameters, (inside, _), _ = run("kolmogorov_inverse", *small)
+    told = capsys.readouterr().out
+    assert "interrupted after 3 steps" in told and "not used: `w`" in told and "units: t in s, v in m/s" in told
+    found, times = io.load(tmp_path / "kolmogorov_inverse.nc")
+    np.testing.assert_allclose(times, observations.times, rtol=1e-6)
+    with xarray.open_dataset(tmp_path / "kolmogorov_inverse.nc") as data:
+        assert data.attrs["interrupted"] == 1 and data.recovered.dims == ("t", "x", "y")
+        np.testing.assert_allclose([data.attrs["viscosity"], data.attrs["amplitude"]], parameters, rtol=1e-6)
+        assert len(data.attrs["history_misfit"]) == 3 and data.attrs["misfit_fitted"] == inside
+    assert found["recovered"].shape == (len(times),) and not np.array_equal(parameters, [1e-2, 0.5])
+
+
+NEEDED = {"matplotlib": "plot", "xarray": "io", "zarr": "io", "netCDF4": "io"}
+
+
+@pytest.mark.parametrize("absent", NEEDED)
+def test_examples_say_in_one_line_what_to_install(absent, monkeypatch):
+    """Before they compute anything; in this process, where the module is hidden."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == absent]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, absent, None)
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    for file in sorted(EXAMPLES.glob("*.py")):
+        text = file.read_text()
+        users = {"xarray": "io." in text, "zarr": "to_zarr" in text, "netCDF4": "io.save" in text, "matplotlib": True}
+        monkeypatch.delitem(sys.modules, file.stem, raising=False)
+        if users[absent]:
+            with pytest.raises(SystemExit, match=rf"needs {absent}: pip install jaxsim-toolkit\[{NEEDED[absent]}\]$"):
+                importlib.import_module(file.stem)
+        else:
+            importlib.import_module(file.stem)
+        monkeypatch.delitem(sys.modules, file.stem, raising=False)
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """Files bring back what was written, and wrong layouts are refused."""
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import xarray
 
 import jaxsim as js
 from jaxsim import io
+from jaxsim.io import units
 
 
 def observations(lengths=(2.0, 3.0)):
@@ -43,7 +46,10 @@ def test_netcdf_of_another_program_with_swapped_dimensions_and_extra_variables(t
         {"lengths": [2.0, 3.0]},
     )
     dataset.to_netcdf(tmp_path / "o.nc")
-    same(io.read_observations(tmp_path / "o.nc"), wanted)
+    with pytest.warns(UserWarning, match=r"`station` is not used: it has the dimensions \(p\)"):
+        found = io.read_observations(tmp_path / "o.nc")
+    same(found, wanted)
+    assert set(found.unused) == {"station"}
 
 
 def test_between_keeps_the_times_asked_for():
@@ -73,13 +79,96 @@ def test_wrong_layouts_are_refused(tmp_path, change, message):
 
 
 def test_files_that_are_not_observations_are_refused(tmp_path):
-    (tmp_path / "o.npz").write_bytes(b"nonsense")
-    with pytest.raises(ValueError, match="no .npz file"):
-        io.read_observations(tmp_path / "o.npz")
+    for suffix, message in ((".npz", "no .npz file"), (".nc", "cannot be read as a NetCDF file")):
+        path = io.write_observations(tmp_path / f"o{suffix}", observations())
+        whole = path.read_bytes()
+        for content in (b"nonsense", b"", whole[: len(whole) // 2]):
+            path.write_bytes(content)
+            with pytest.raises(ValueError, match=message):
+                io.read_observations(path)
     with pytest.raises(ValueError, match=".nc or .npz"):
         io.read_observations(tmp_path / "o.csv")
     with pytest.raises(FileNotFoundError):
         io.read_observations(tmp_path / "absent.nc")
+
+
+def test_what_is_not_used_is_named(tmp_path):
+    t, x = np.arange(3.0), np.arange(4.0)
+    file = tmp_path / "o.nc"
+    two = {"u": (("depth", "t", "p"), np.ones((2, 3, 4))), "v": (("deck", "p", "t"), np.ones((1, 4, 3)))}
+    xarray.Dataset(two, {"t": t, "x": ("p", x), "z": 3.0}).to_netcdf(file)
+    with pytest.warns(UserWarning) as caught:
+        found = io.read_observations(file)
+    assert set(found.values) == {"v"} and set(found.unused) == {"u", "z"} and found.values["v"].shape == (3, 4)
+    assert "`u` is not used: it has the dimensions (depth, t, p), not (t, p)" in str(caught[0].message)
+    xarray.Dataset({"u": two["u"]}, {"t": t, "x": ("p", x)}).to_netcdf(file)
+    with pytest.raises(ValueError, match="there is no variable.*`u` is not used"):
+        io.read_observations(file)
+    xarray.Dataset({"u": (("t", "p"), np.ones((3, 4)))}, {"t": t, "x": (("t", "p"), np.ones((3, 4)))}).to_netcdf(file)
+    with pytest.raises(ValueError, match="no variable x.*`x` is not used: it has the dimensions"):
+        io.read_observations(file)
+    for values in (np.array([["a"] * 4] * 3), 1j * np.ones((3, 4))):
+        np.savez(tmp_path / "o.npz", t=t, x=x, u=values)
+        with pytest.raises(ValueError, match="`u` holds no real numbers"):
+            io.read_observations(tmp_path / "o.npz")
+
+
+@pytest.mark.parametrize("suffix", [".nc", ".npz"])
+def test_units_are_converted_with_the_noise_and_the_box(tmp_path, suffix):
+    wanted = observations()
+    wanted = dataclasses.replace(wanted, units={"t": "s", "x": "m", "y": "m", "u": "m/s", "v": "m/s"})
+    path = io.write_observations(tmp_path / f"o{suffix}", wanted)
+    back = io.read_observations(path)
+    same(back, wanted)
+    assert back.units == wanted.units
+    scaled = dataclasses.replace(
+        wanted,
+        times=1e3 * wanted.times,
+        positions=wanted.positions * np.array([[100], [1e-3]]),
+        values={"u": 3.6 * wanted.values["u"], "v": wanted.values["v"]},
+        noise={"u": 0.36},
+        lengths=(200.0, 3e-3),
+        units={"t": "milliseconds", "x": "cm", "y": "km", "u": "km/h"},
+    )
+    back = io.read_observations(io.write_observations(path, scaled))
+    assert back.units == {"t": "s", "x": "m", "y": "m", "u": "m/s"}
+    for found, true in ((back.times, wanted.times), (back.positions, wanted.positions), (back.lengths, (2.0, 3.0)),
+                        (back.values["u"], wanted.values["u"]), (back.noise["u"], 0.1)):  # fmt: skip
+        np.testing.assert_allclose(found, true, rtol=1e-14)
+    for name, unit, message in (("x", "degrees", "no unit that can be converted"), ("t", "months", "no unit"),
+                                ("u", "m", "is not a velocity"), ("t", "m", "is not a time")):  # fmt: skip
+        with pytest.raises(ValueError, match=f"`{name}` is in '{unit}'.*{message}"):
+            io.read_observations(io.write_observations(path, dataclasses.replace(wanted, units={name: unit})))
+
+
+@pytest.mark.parametrize(
+    ("unit", "dimension", "number"),
+    [
+        ("ms", units.TIME, 1e-3), ("seconds since 2000-01-01 00:00", units.TIME, 1), ("Days", units.TIME, 86400),
+        ("µs", units.TIME, 1e-6), ("Mm", units.LENGTH, 1e6), ("mm", units.LENGTH, 1e-3), ("rad", units.LENGTH, 1),
+        ("", units.LENGTH, 1), ("cm s-1", units.VELOCITY, 1e-2), ("m s**-1", units.VELOCITY, 1),
+        ("m*s^-1", units.VELOCITY, 1), ("meters per second", units.VELOCITY, 1), ("mm/ms", units.VELOCITY, 1),
+        ("knots", units.VELOCITY, 1852 / 3600), ("1/ms", units.RATE, 1e3), ("rad/s", units.RATE, 1),
+        ("Hz", units.RATE, 1), ("m/s2", units.VELOCITY, None), ("M", units.LENGTH, None), ("hPa", units.RATE, None),
+        ("m/s/s", units.VELOCITY, None), ("degrees_east", units.LENGTH, None), ("%", units.VELOCITY, None),
+    ],
+)  # fmt: skip
+def test_units(unit, dimension, number):
+    if number is None:
+        with pytest.raises(ValueError, match="is in"):
+            units.factor(unit, dimension)
+    else:
+        np.testing.assert_allclose(units.factor(unit, dimension), number, rtol=1e-14)
+
+
+def test_dates_are_seconds(tmp_path):
+    dates = np.datetime64("2020-02-28T12") + np.array([0, 36, 72], "timedelta64[h]")
+    seconds = np.array([0, 36, 72]) * 3600.0
+    np.savez(tmp_path / "o.npz", t=dates, x=np.zeros(2), u=np.ones((3, 2)))
+    np.testing.assert_array_equal(io.read_observations(tmp_path / "o.npz").times, seconds)
+    dataset = xarray.Dataset({"u": (("t", "p"), np.ones((3, 2)))}, {"t": dates, "x": ("p", np.zeros(2))})
+    dataset.to_netcdf(tmp_path / "o.nc")
+    np.testing.assert_array_equal(np.diff(io.read_observations(tmp_path / "o.nc").times), np.diff(seconds))
 
 
 def test_xarray_has_the_axes_and_coordinates_of_the_field():
@@ -95,43 +184,6 @@ def test_xarray_has_the_axes_and_coordinates_of_the_field():
         io.to_xarray(trajectory, [0.0, 1.0, 2.0])
     with pytest.raises(TypeError, match="js.interpolate"):
         io.to_xarray(js.Function(jnp.sin))
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64, np.complex128])
-def test_trajectories_come_back_bit_by_bit(tmp_path, dtype):
-    complex_valued = np.issubdtype(dtype, np.complexfloating)
-    space = js.Fourier(js.Grid((6, 5), 0.0, (1.0, 2.5)), real=not complex_valued)
-    rng = np.random.default_rng(1)
-    values = rng.normal(size=(3, 6, 5))
-    values = (values + 1j * rng.normal(size=values.shape) if complex_valued else values).astype(dtype)
-    times = np.array([0.0, 0.1, 0.2])
-    u, back = io.load(io.save(tmp_path / "u.nc", space.field(values), times))
-    assert u.space == space and u.values.dtype == dtype
-    np.testing.assert_array_equal(u.values, values)
-    np.testing.assert_array_equal(back, times)
-
-
-def test_single_fields_have_no_times_and_other_spaces_must_be_given(tmp_path):
-    grid = js.Grid(8, 0.0, 1.0)
-    space = js.FiniteDifference(grid, boundary=js.Dirichlet(0.0))
-    path = io.save(tmp_path / "u.nc", space.field(lambda x: x * (1 - x)))
-    with pytest.raises(ValueError, match="pass `space=`"):
-        io.load(path)
-    with pytest.raises(ValueError, match="holds values on"):
-        io.load(path, js.FiniteDifference(js.Grid(9, 0.0, 1.0)))
-    u, times = io.load(path, space)
-    assert times is None and u.space.grid == grid
-    np.testing.assert_array_equal(u.values, space.field(lambda x: x * (1 - x)).values)
-
-
-def test_other_files_are_refused(tmp_path):
-    xarray.Dataset({"temperature": ("x", np.zeros(3))}).to_netcdf(tmp_path / "other.nc")
-    with pytest.raises(ValueError, match="not written by jaxsim.io.save"):
-        io.load(tmp_path / "other.nc")
-    with pytest.raises(ValueError, match="end the name in .nc"):
-        io.save(tmp_path / "u.zarr", js.Fourier(js.Grid(8)).field(jnp.sin))
-    with pytest.raises(FileNotFoundError):
-        io.load(tmp_path / "absent.nc")
 
 
 def test_without_xarray_the_error_names_the_extra(monkeypatch, tmp_path):

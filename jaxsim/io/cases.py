@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from ..extras import require
 from ..spaces import Space
-from ._backend import require
-from .trajectories import line_coordinates
+from .labels import corners, line_coordinates
+from .stores import USER
 
 
 def to_dataset(
@@ -29,7 +30,7 @@ def to_dataset(
 
     - `space`: whose `coordinates()` the values are at. A velocity on a `js.Staggered` space has its `values` at the
         centers of the cells.
-    - `values`: by name, arrays of shape `(cases, times, *grid.shape)`, or `(cases, *grid.shape)` for what does not
+    - `values`: by name, arrays of shape `(cases, times, *nodes)`, or `(cases, *nodes)` for what does not
         change in time, such as the solid part of the box.
     - `times`: of the trajectories, shape `(times,)`, or `(cases, times)` where every case has its own: then the
         dimension `t` counts frames, and the coordinate `time` has both dimensions.
@@ -43,10 +44,11 @@ def to_dataset(
     **Raises:** `ValueError` for shapes that do not fit, names that are taken, values that are not finite, and units of
     what is not there.
     """
-    xarray, grid = require("xarray"), space.grid
+    xarray = require("xarray", USER)
     if not values:
         raise ValueError('to_dataset: `values` is empty; pass arrays by name, as in {"u": u}.')
     axes = line_coordinates(space)
+    shape = tuple(map(len, axes.values()))
     times = np.asarray(times, float)
     cases = np.shape(next(iter(values.values())))[:1]
     if times.ndim not in (1, 2) or (times.ndim == 2 and times.shape[:1] != cases):
@@ -61,13 +63,13 @@ def to_dataset(
     data = {}
     for name, value in values.items():
         value = np.asarray(value)
-        steady, moving = (*cases, *grid.shape), (*cases, times.shape[-1], *grid.shape)
+        steady, moving = (*cases, *shape), (*cases, times.shape[-1], *shape)
         if value.shape not in (steady, moving):
             raise ValueError(f"to_dataset: `{name}` has shape {value.shape}; it needs {moving} or {steady}.")
         if not np.all(np.isfinite(value)):
             raise ValueError(f"to_dataset: `{name}` has values that are not finite; leave out the cases that diverged.")
         data[_free(name, coordinates)] = (("case", *(("t",) if value.shape == moving else ()), *axes), value)
-    dataset = xarray.Dataset(data, coordinates, {"lower": list(grid.lower), "upper": list(grid.upper), **attributes})
+    dataset = xarray.Dataset(data, coordinates, {**corners(space), **attributes})
     for name, unit in (units or {}).items():
         if name not in dataset.variables:
             raise ValueError(f"to_dataset: `units` names {name!r}, which is neither a value nor a coordinate.")

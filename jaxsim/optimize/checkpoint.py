@@ -7,6 +7,8 @@ from typing import Any
 
 import equinox as eqx
 
+from ..files import replacing
+
 
 class Checkpoint:
     """One file with the arrays of a run, behind a line of JSON with what was recorded.
@@ -23,12 +25,9 @@ class Checkpoint:
 
     def write(self, run: Any, losses: list[float], monitored: list[Any]) -> None:
         """Replace the file."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = self.path.with_name(self.path.name + ".part")
-        with open(fresh, "wb") as file:
+        with replacing(self.path) as part, open(part, "wb") as file:
             file.write(json.dumps({"losses": losses, "monitored": monitored}).encode() + b"\n")
             eqx.tree_serialise_leaves(file, run)
-        os.replace(fresh, self.path)
 
     def read(self, like: Any) -> tuple[Any, list[float], list[Any]]:
         """The run, with the structure of `like`, and what was recorded.

@@ -1,15 +1,13 @@
 """matplotlib and pillow, imported when a picture is wanted and not before."""
 
-import importlib
 from types import ModuleType
+
+from .. import extras
 
 
 def require(module: str) -> ModuleType:
     """An optional module of the `plot` extra, or an `ImportError` that says how to get it."""
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise ImportError(f"jaxsim.plot needs {module.partition('.')[0]}: pip install jaxsim-toolkit[plot]") from error
+    return extras.require(module, "jaxsim.plot")
 
 
 def axes(ax=None):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..field import Field
+from ..files import replacing
 from ._backend import require
 from .fields import field
 
@@ -102,7 +103,6 @@ def _write(path: Path, frames, frames_per_second: float) -> None:
         sheet.paste(frame, (0, index * frame.height))
     palette = sheet.quantize(256, dither=image.Dither.NONE)
     indexed = [frame.quantize(palette=palette, dither=image.Dither.NONE) for frame in frames]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    indexed[0].save(
-        path, save_all=True, append_images=indexed[1:], duration=round(1000 / frames_per_second), loop=0, optimize=True
-    )
+    duration = round(1000 / frames_per_second)
+    with replacing(path) as part:
+        indexed[0].save(part, save_all=True, append_images=indexed[1:], duration=duration, loop=0, optimize=True)

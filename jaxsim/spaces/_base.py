@@ -249,6 +249,14 @@ class Space(eqx.Module):
         """The field of a bare array, with boundary values taken at time `t`."""
         raise self.lacks("bind", "time integration needs a Fourier or FiniteDifference space")
 
+    def held(self, u: Field) -> Any:
+        """Arrays, and conditions known at walls, of which `restored` makes the same field again; for files."""
+        return self.state(u)
+
+    def restored(self, held: Any, t=None) -> Field:
+        """The field of what `held` gave, with boundary values taken at time `t`."""
+        return self.bind(held, t)
+
     def settled(self, state: Any) -> Any:
         """The state without what no field of this space has, which rounding brings in; itself where nothing can."""
         return state

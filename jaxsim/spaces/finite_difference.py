@@ -396,6 +396,14 @@ class FiniteDifference(Space):
         space = dataclasses.replace(self, time=t) if self.moving and t is not None else self
         return Field(space, Nodal(state))
 
+    def held(self, u: Field) -> dict:
+        if u.data.modal:
+            raise varying_error()
+        return {item.name: getattr(u.data, item.name) for item in dataclasses.fields(u.data)}
+
+    def restored(self, held: dict, t=None) -> Field:
+        return Field(self.bind(held["values"], t).space, Nodal(**held))
+
     def cut_axes(self) -> dict[str, int]:
         return {"values": -self.dimension}
 

@@ -317,6 +317,13 @@ class Fourier(Space):
     def bind(self, state: jax.Array, t=None) -> Field:
         return Field(self, _Parts(modal=state))
 
+    def held(self, u: Field) -> dict:
+        names = [item.name for item in dataclasses.fields(u.data) if getattr(u.data, item.name) is not None]
+        return {name: getattr(u.data, name) for name in names}
+
+    def restored(self, held: dict, t=None) -> Field:
+        return Field(self, _Parts(**held))
+
     def settled(self, state: jax.Array) -> jax.Array:
         """Modes of a real field: where the last wave number is zero, those of $k$ and $-k$ are conjugates.
 

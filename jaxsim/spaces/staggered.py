@@ -299,6 +299,13 @@ class Staggered(Space):
         space = dataclasses.replace(self, time=t) if t is not None and self.moving else self
         return space.join(part.bind(values, t) for part, values in zip(space.parts(), state))
 
+    def held(self, u: Field) -> tuple:
+        return tuple(c.space.held(c) for c in self.split(u))
+
+    def restored(self, held: tuple, t=None) -> Field:
+        space = dataclasses.replace(self, time=t) if t is not None and self.moving else self
+        return space.join(part.restored(own, t) for part, own in zip(space.parts(), held))
+
     @property
     def moving(self) -> bool:
         """Whether conditions at the walls vary in time."""
