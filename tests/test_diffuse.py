@@ -63,7 +63,7 @@ def wall(kind, axis, end):
     *(pytest.param(*c, marks=pytest.mark.slow) for c in itertools.product("DNR", (False, True), (False, True))),
 ])  # fmt: skip
 def test_steady_problems_have_second_order(kind, faces, tensor):
-    """$\\nabla\\cdot(D\\nabla u) - u = f$: the solution is of second order where the operator next to walls is of less."""
+    """$\\nabla\\cdot(D\\nabla u) - u = f$: the solution has second order, the operator next to walls less."""
     errors = []
     for n in (8, 16):
         grid = js.Grid((n, n + 1), 0.1, (1.3, 1.0), stretching=(STRETCHED, None))

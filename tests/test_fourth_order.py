@@ -16,7 +16,7 @@ BEAM = np.array([4.730040744862704, 7.853204624095838, 10.995607838001671])  # r
 @pytest.mark.parametrize("order", (2, 4, 6))
 @pytest.mark.parametrize("faces", (False, True))
 def test_frequencies_of_a_clamped_beam(order, faces):
-    """$u'''' = \\beta^4 u$; Abramowitz and Stegun's roots of $\\cos\\beta\\cosh\\beta = 1$. No eigenvalue is negative."""
+    """$u'''' = \\beta^4 u$ with $\\cos\\beta\\cosh\\beta = 1$. No eigenvalue is negative."""
     errors = []
     for n in (24, 48):
         space = js.FiniteDifference(js.Grid(n, 0.0, 1e-3), js.Clamped(), order=order, faces=(faces,))

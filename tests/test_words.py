@@ -96,8 +96,13 @@ def test_flags_of_either_type(flag):
     np.testing.assert_allclose(runs, np.exp([0.1, -0.1]), rtol=1e-6)
 
 
-@pytest.mark.parametrize("space", [js.Fourier(js.Grid((6, 5))), js.FiniteDifference(js.Grid((6, 5)), js.Dirichlet()),
-                                   js.Staggered(js.Grid((6, 5)), js.NoSlip())], ids=["modes", "walls", "staggered"])  # fmt: skip
+BOX = js.Grid((6, 5))
+
+
+@pytest.mark.parametrize(
+    "space", [js.Fourier(BOX), js.FiniteDifference(BOX, js.Dirichlet()), js.Staggered(BOX, js.NoSlip())],
+    ids=["modes", "walls", "staggered"],
+)  # fmt: skip
 def test_canonical_fields_are_carried_by_loops(space):
     velocity = lambda x, y: (jnp.sin(2 * jnp.pi * y), 0 * x)
     u0 = space.field(velocity if isinstance(space, js.Staggered) else lambda x, y: jnp.sin(2 * jnp.pi * x) * y)
@@ -114,7 +119,7 @@ def test_canonical_fields_are_carried_by_loops(space):
 def test_rooms_are_reached_from_the_package():
     rooms = "constraints io linear nets neural_de optimize pinn plot taylor".split()
     lines = "; ".join(f"js.{room}.__name__" for room in rooms)
-    code = f"import sys, jaxsim as js; assert 'jaxsim.pinn' not in sys.modules; {lines}; assert set({rooms}) <= set(dir(js))"
+    code = f"import sys, jaxsim as js; assert 'jaxsim.pinn' not in sys.modules; {lines}; assert {set(rooms)} <= {{*dir(js)}}"
     subprocess.run([sys.executable, "-c", code], check=True)
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         js.nonsense  # noqa: B018

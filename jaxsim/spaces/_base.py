@@ -369,7 +369,7 @@ def component_index(index, components: tuple[int, ...]) -> tuple:
     if not any(entry is Ellipsis for entry in entries):
         return (*entries, ...)
     place = next(i for i, entry in enumerate(entries) if entry is Ellipsis)
-    taken = sum(np.ndim(e) if getattr(e, "dtype", None) == bool else e is not None for e in entries) - 1
+    taken = sum(np.ndim(e) if isinstance(e, np.ndarray) and e.dtype.kind == "b" else e is not None for e in entries) - 1
     return (*entries[:place], *(slice(None),) * (len(components) - taken), *entries[place + 1 :], ...)
 
 

@@ -113,11 +113,12 @@ class Clamped(Dirichlet):
     second order have room for one condition alone.
     """
 
-    def __init__(self):
-        self.value, self.known = None, None
+    def __check_init__(self):
+        if self.value is not None:
+            raise ValueError("js.Clamped() takes no value: subtract a field that has the values of the walls.")
 
     def with_value(self, value):
-        return self if value is None else Dirichlet(value)
+        return self if value is None else Dirichlet(value, known=self.known)
 
 
 class Neumann(Boundary):

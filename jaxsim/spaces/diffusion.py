@@ -132,7 +132,8 @@ def _normal_flux(u: Field, axis: int, entry: Entry, mean: Callable) -> jax.Array
 def _tangential_flux(u: Field, axis: int, other: int, entry: Entry) -> jax.Array:
     """$D\\,\\partial_b u$ on the faces along another axis: means of central differences at the nodes, and at walls."""
     space, values, nodes = u.space, u.data.values, u.space.axes[axis]
-    back, along, beside = axis - space.dimension, values.ndim - space.dimension + axis, values.ndim - space.dimension + other
+    back = axis - space.dimension
+    along, beside = values.ndim + back, values.ndim - space.dimension + other
     closed = space.periodic[other]
 
     def slope(array, sides):

@@ -45,20 +45,26 @@ class FiniteDifference(Space):
 
     - sums, components, stacks and uniform multiples of fields that know the same kind of condition satisfy it
       with the same sum of right-hand sides; numbers satisfy every condition;
-    - products of fields with known wall values (`Dirichlet`, or a function given to `js.sample`) have the
-      product there, so that `js.partial(u * u, 0)` takes $g^2$ at the wall;
-    - the first derivative across a `Neumann` wall has the value $\\pm g$ there, as a flux.
+    - functions and products of fields with known wall values (`Dirichlet`, or a function given to `js.sample`)
+      have known values, $f(g)$; those of fields with known slopes (`Neumann`, `Robin`) have known slopes, $f'(u)
+      u_n$; a product with one known value has a value, and with a known zero it is zero;
+    - the first derivative across a `Neumann` wall has the value $\\pm g$ there, as a flux;
+    - even derivatives across a wall, and all along it, have the condition of the field where its data are zero:
+      the even continuation of a field with `Neumann()` walls, and the odd one of a field with `Dirichlet()`
+      walls, are taken to be smooth. So the Laplacian of a Laplacian has two conditions at each wall. `Clamped`
+      is the other pair of conditions of fourth order, value and slope zero.
 
-    Of any other field (other derivatives, products with nodal values, `js.pointwise`) nothing is known, and
-    its ghost nodes extrapolate the $p + 1$ nearest nodes: order $p$ for first derivatives, $p - 1$ for
-    second. Periodic axes know no such distinctions.
+    Of any other field (other derivatives, products with nodal values) nothing is known, and its ghost nodes
+    extrapolate the $p + 1$ nearest nodes: order $p$ for first derivatives, $p - 1$ for second. A fourth
+    derivative made of two such second ones is refused: it would be ill-posed. Periodic axes know no such
+    distinctions.
 
     **Arguments:**
 
     - `grid`: the box.
     - `boundary`: one condition for all sides, or a tuple with one entry per axis, each a condition for both
         sides or a pair `(lower, upper)`; conditions are `js.Periodic()`, `js.Dirichlet(value)`,
-        `js.Neumann(value)` and `js.Robin(a, b, value)`. Periodic when left out.
+        `js.Neumann(value)`, `js.Robin(a, b, value)` and `js.Clamped()`. Periodic when left out.
     - `order`: 2, 4, 6 or 8. Every axis needs at least `order + 1` nodes.
     - `faces`: for each axis, whether its nodes lie on the faces of the cells; those of periodic axes when left
         out.
