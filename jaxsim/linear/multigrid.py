@@ -14,10 +14,10 @@ from ..norms import power_of_two
 from .bases import Side
 from .coloring import Offset, StencilPattern, block_coloring
 from .diffusion import VariableDiffusion
-from .stencil import shifted
 from .symmetric import SymmetricOperator
 
 COARSEST = 64  # cells of a grid whose matrix is inverted
+UNROLLED = 8  # terms of a sum over neighbors; longer sums are loops, which compile in a tenth of the time
 
 
 class Multigrid(SymmetricOperator):
@@ -74,38 +74,61 @@ class Multigrid(SymmetricOperator):
 
 
 class _Bonds(eqx.Module):
-    """A symmetric matrix, $(Au)(x) = l(x)\\,u(x) + \\sum_o k_o(x)\\,(u(x) - u(x + o))$ and the same bonds from $x + o$.
+    """A symmetric matrix by its bonds, $(Au)(x) = l(x)\\,u(x) + \\sum_o k_o(x)\\,(u(x) - u(x + o))$.
 
     Differences, so that constants are seen to be lost by $l$ alone, however large the bonds are in low precision.
     """
 
-    bonds: dict[Offset, jax.Array]  # for one of each two opposite offsets; zero beyond walls
+    bonds: jax.Array  # of every offset; zero beyond walls
     loss: jax.Array
-    pattern: StencilPattern = eqx.field(static=True)  # of its neighbors
+    offsets: tuple[Offset, ...] = eqx.field(static=True)
+    periodic: tuple[bool, ...] = eqx.field(static=True)
+
+    @classmethod
+    def of_half(cls, bonds: dict[Offset, jax.Array], loss: jax.Array, periodic: tuple[bool, ...]) -> "_Bonds":
+        """From one of each two opposite offsets, so that the matrix is symmetric to the last bit."""
+        back = {tuple(-o for o in offset): _widened(bond, periodic) for offset, bond in bonds.items()}
+        both = bonds | {offset: _seen(bond, offset) for offset, bond in back.items()}
+        return cls(jnp.stack(list(both.values())), loss, tuple(both), periodic)
 
     def mv(self, u: jax.Array) -> jax.Array:
-        out = self.loss * u
-        for offset, bond in self.around():
-            out = out + bond * (u - shifted(u, offset, self.pattern))
-        return out
+        out, wide = self.loss * u, _widened(u, self.periodic)
+        if len(self.offsets) <= UNROLLED:
+            for bond, offset in zip(self.bonds, self.offsets):
+                out = out + bond * (u - _seen(wide, offset))
+            return out
 
-    def around(self):
-        """Every offset with the bonds in its direction."""
-        for offset, bond in self.bonds.items():
-            back = tuple(-o for o in offset)
-            yield offset, bond
-            yield back, shifted(bond, back, self.pattern)
+        def add(out, one):
+            bond, start = one
+            return out + bond * (u - lax.dynamic_slice(wide, start, u.shape)), None
+
+        return lax.scan(add, out, (self.bonds, jnp.asarray(self.offsets) + 1))[0]
 
     def row_sums(self) -> jax.Array:
         """Of absolute values, which times the identity bound the matrix from above."""
-        bonds = [bond for _, bond in self.around()]
-        return jnp.abs(sum(bonds, self.loss)) + sum(map(jnp.abs, bonds), jnp.zeros_like(self.loss))
+        return jnp.abs(self.loss + jnp.sum(self.bonds, 0)) + jnp.sum(jnp.abs(self.bonds), 0)
+
+
+def _widened(u, periodic):
+    """With one more cell at every end, zero beyond walls."""
+    u = jnp.pad(u, [(0, 0) if p else (1, 1) for p in periodic])
+    for axis, closed in enumerate(periodic):
+        if closed:
+            ends = lax.slice_in_dim(u, -1, None, axis=axis), lax.slice_in_dim(u, 0, 1, axis=axis)
+            u = jnp.concatenate([ends[0], u, ends[1]], axis)
+    return u
+
+
+def _seen(wide, offset):
+    """The values at an offset."""
+    return wide[tuple(slice(1 + o, n - 1 + o) for o, n in zip(offset, wide.shape))]
 
 
 class _Interpolation(eqx.Module):
     """From every second cell to all, by classes of cells: which coordinates are odd, in units of cells."""
 
-    weights: dict[Offset, dict[Offset, jax.Array]]  # of a class, by offsets to cells with fewer odd coordinates
+    weights: dict[Offset, jax.Array]  # of a class, one for each offset to cells with fewer odd coordinates
+    offsets: dict[Offset, tuple[Offset, ...]] = eqx.field(static=True)
     shape: tuple[int, ...] = eqx.field(static=True)  # of the finer grid
     axes: tuple[int, ...] = eqx.field(static=True)  # along which it is coarser
 
@@ -114,21 +137,28 @@ class _Interpolation(eqx.Module):
         return tuple((n + 1) // 2 if axis in self.axes else n for axis, n in enumerate(self.shape))
 
     def prolong(self, u: jax.Array, sources: dict[Offset, jax.Array] | None = None) -> jax.Array:
-        values = {(0,) * u.ndim: u}
-        for odd, weights in self.weights.items():
+        none = (0,) * u.ndim
+        values, wide = {none: u}, {none: self._extended(u, none)}
+        for odd, offsets in self.offsets.items():
             total = None if sources is None else sources[odd]
-            for offset, weight in weights.items():
-                source = values[tuple(p * (o == 0) for p, o in zip(odd, offset))]
-                later = tuple(axis for axis, o in enumerate(offset) if o == 1)
-                # What comes around from the other end has the weight zero where there is a wall.
-                term = weight * jnp.roll(source, (-1,) * len(later), later) if later else weight * source
+            for offset, weight in zip(offsets, self.weights[odd]):
+                source = wide[tuple(p * (o == 0) for p, o in zip(odd, offset))]
+                later = tuple(slice(o == 1, n + (o == 1)) for o, n in zip(offset, u.shape))
+                term = weight * source[later]
                 total = term if total is None else total + term
-            values[odd] = total
+            values[odd], wide[odd] = total, self._extended(total, odd)
         return self._interleaved(values)
 
     def restrict(self, r: jax.Array) -> jax.Array:
         """The transpose of `prolong`."""
         return jax.linear_transpose(self.prolong, jax.ShapeDtypeStruct(self.coarse_shape, r.dtype))(r)[0]
+
+    def _extended(self, u, odd):
+        """With the first cells again after the last ones: where there is a wall, their weight is zero."""
+        for axis in self.axes:
+            if not odd[axis]:
+                u = jnp.concatenate([u, lax.slice_in_dim(u, 0, 1, axis=axis)], axis)
+        return u
 
     def _interleaved(self, values):
         for axis in reversed(self.axes):
@@ -197,8 +227,7 @@ def _finest(faces, reaction, sides) -> _Bonds:
             above = end(cut(1, n), 0, 1)
         bonds[_marked((0,) * len(shape), axis)] = above
     loss = jnp.zeros(shape, faces[0].dtype) + loss
-    periodic = tuple(pair[0] is Side.PERIODIC for pair in sides)
-    return _Bonds(bonds, loss, StencilPattern(shape, [[()]], periodic))
+    return _Bonds.of_half(bonds, loss, tuple(pair[0] is Side.PERIODIC for pair in sides))
 
 
 def _coarsened(shape, spacing) -> tuple[int, ...]:
@@ -212,63 +241,69 @@ def _coarsened(shape, spacing) -> tuple[int, ...]:
 
 def _interpolation(matrix: _Bonds, axes):
     """Interpolation by the equations of the cells that are left out, and what part of a constant they lose."""
-    shape, around = matrix.loss.shape, list(matrix.around())
-    weights, lost = {}, {}
-    for odd in sorted(itertools.product(*((0, 1) if axis in axes else (0,) for axis in range(len(shape)))), key=sum):
+    weights, offsets, lost = {}, {}, {}
+    classes = itertools.product(*((0, 1) if axis in axes else (0,) for axis in range(matrix.loss.ndim)))
+    for odd in sorted(classes, key=sum):
         if not any(odd):
             continue
-        found: dict[Offset, jax.Array] = {}
-        for offset, bond in around:
-            kept = tuple(o * p for o, p in zip(offset, odd))  # others are added to the line, the plane or the diagonal
-            if any(kept):
-                part = jnp.maximum(_class(bond, odd, axes), 0)
-                found[kept] = found[kept] + part if kept in found else part
+        # Bonds to the side are added to those along the line, the plane or the diagonal.
+        kept = [tuple(o * p for o, p in zip(offset, odd)) for offset in matrix.offsets]
+        offsets[odd] = tuple(sorted(set(kept) - {(0,) * len(odd)}))
+        where = jnp.asarray([[float(k == offset) for k in kept] for offset in offsets[odd]], matrix.loss.dtype)
+        bonds = jnp.maximum(_class(matrix.bonds, odd, axes), 0)
+        found = jnp.tensordot(where, bonds, 1, precision=lax.Precision.HIGHEST)
         loss = jnp.maximum(_class(matrix.loss, odd, axes), 0)
-        total = sum(found.values(), loss)
+        total = loss + jnp.sum(found, 0)
         scale = 1 / jnp.where(total > 0, total, 1)
-        weights[odd], lost[odd] = {offset: part * scale for offset, part in found.items()}, loss * scale
-    return _Interpolation(weights, shape, axes), lost
+        weights[odd], lost[odd] = found * scale, loss * scale
+    return _Interpolation(weights, offsets, matrix.loss.shape, axes), lost
 
 
 def _class(a, odd, axes):
     """The cells of one class; none of it at the end is zero."""
+    ahead = a.ndim - len(odd)
+    cut, missing = [slice(None)] * a.ndim, [(0, 0)] * a.ndim
     for axis in axes:
-        n = a.shape[axis]
-        a = lax.slice_in_dim(a, odd[axis], n, 2, axis)
-        if odd[axis] and n % 2:
-            a = jnp.pad(a, [(0, 1) if k == axis else (0, 0) for k in range(a.ndim)])
-    return a
+        cut[ahead + axis] = slice(odd[axis], None, 2)
+        missing[ahead + axis] = (0, odd[axis] * (a.shape[ahead + axis] % 2))
+    return jnp.pad(a[tuple(cut)], missing)
 
 
 def _coarse(level: _Level, lost) -> _Bonds:
     """$P^T A P$: its bonds from products with vectors of far cells, its loss from what constants lose."""
     fine, interpolation = level.matrix, level.interpolation
-    shape, dtype = interpolation.coarse_shape, fine.loss.dtype
-    periodic = fine.pattern.periodic
+    shape, dtype, periodic = interpolation.coarse_shape, fine.loss.dtype, fine.periodic
 
     def product(u):
         return interpolation.restrict(level.stored(fine.mv(level.stored(interpolation.prolong(u)))))
 
     colors = [block_coloring([3], [n], [p]) for n, p in zip(shape, periodic)]
     strides = np.cumprod([1, *(int(c.max()) + 1 for c in colors)])
-    number = functools.partial(_outer, operator=jnp.add)
     numbers = [c * s for c, s in zip(colors, strides)]
-    here = number(numbers)
+    here = _outer([c[None] for c in numbers], jnp.add)[0]
     images = lax.map(lambda k: product((here == k).astype(dtype)), jnp.arange(strides[-1]), batch_size=9)
-    bonds: dict[Offset, jax.Array] = {}
-    pattern = StencilPattern(shape, [[itertools.product((-1, 0, 1), repeat=len(shape))]], periodic)
-    for _, _, offset in pattern.terms:
-        back = pattern.wrapped(tuple(-o for o in offset))
-        if not any(offset) or back in bonds:
-            continue
-        there = number([np.roll(c, -o) for c, o in zip(numbers, offset)])
-        inside = _outer([_inside(n, o, p) for n, o, p in zip(shape, offset, periodic)], jnp.logical_and)
-        entry = jnp.take_along_axis(images, there[None], 0)[0]
-        # Around a ring of two cells both ways lead to the same one, and each has half of the bond.
-        bonds[offset] = jnp.where(inside, -entry, 0) * (0.5 if back == offset else 1)
+    offsets, halves = _half(StencilPattern(shape, [[itertools.product((-1, 0, 1), repeat=len(shape))]], periodic))
+    along = list(zip(*offsets))
+    there = _outer([np.stack([np.roll(c, -o) for o in os]) for c, os in zip(numbers, along)], jnp.add)
+    inside = _outer([np.stack([_inside(n, o, p) for o in os]) for n, os, p in zip(shape, along, periodic)], jnp.multiply)
+    entries = jnp.where(inside, -jnp.take_along_axis(images, there, 0), 0)
+    bonds = {offset: half * entry for offset, half, entry in zip(offsets, halves, entries)}
     # P 1 = 1 - d with d zero, free of rounding, where nothing is lost; so P^T A P 1 = P^T (l - A d).
     short = interpolation.prolong(jnp.zeros(shape, dtype), lost)
-    return _Bonds(bonds, interpolation.restrict(fine.loss - fine.mv(short)), StencilPattern(shape, [[()]], periodic))
+    return _Bonds.of_half(bonds, interpolation.restrict(fine.loss - fine.mv(short)), periodic)
+
+
+def _half(pattern: StencilPattern) -> tuple[list[Offset], list[float]]:
+    """One of each two opposite offsets, and the part of an entry that is its bond."""
+    found: list[Offset] = []
+    halves = []
+    for _, _, offset in pattern.terms:
+        back = pattern.wrapped(tuple(-o for o in offset))
+        if any(offset) and back not in found:
+            found.append(offset)
+            # Around a ring of two cells both ways lead to the same one, and each has half of the bond.
+            halves.append(0.5 if back == offset else 1.0)
+    return found, halves
 
 
 def _inside(n, offset, periodic):
@@ -277,12 +312,9 @@ def _inside(n, offset, periodic):
 
 
 def _outer(parts, operator):
-    """Numbers along each axis put together on the grid, when it runs: no constant is as large as the grid."""
-    shaped = [
-        jnp.asarray(part).reshape([-1 if k == axis else 1 for k in range(len(parts))])
-        for axis, part in enumerate(parts)
-    ]
-    return functools.reduce(operator, shaped)
+    """Numbers `(m, n)` along each axis put together on the grid, when it runs: no constant is as large as the grid."""
+    shapes = [(len(part), *(-1 if k == axis else 1 for k in range(len(parts)))) for axis, part in enumerate(parts)]
+    return functools.reduce(operator, [jnp.asarray(part).reshape(shape) for part, shape in zip(parts, shapes)])
 
 
 def _marked(odd, axis):
