@@ -139,7 +139,7 @@ class Groundwater(js.Equation):
 
 
 def test_implicit_steps_with_a_sparse_factorization():
-    """A disk that conducts a thousand times better; the stencil solver of `linear` inside an implicit solver of diffrax."""
+    """A disk that conducts a thousand times better, with the stencil solver of `linear` in an implicit step."""
     space = js.FiniteDifference(js.Grid((6, 7)), (js.Neumann(), (js.Dirichlet(1.0), js.Dirichlet(0.0))))
     D = space.field(lambda x, y: jnp.where((x - 0.5) ** 2 + (y - 0.5) ** 2 < 0.09, 1e3, 1.0))
     u0 = space.field(lambda x, y: 1 - y)

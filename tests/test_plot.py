@@ -34,11 +34,20 @@ def test_line_has_the_nodes_and_values_of_the_field():
     np.testing.assert_allclose(line.get_ydata(), u.values)
 
 
+def centers(image, axis=0):
+    """Where the middles of the pixels of an image are."""
+    low, high = np.array(image.get_extent()).reshape(2, 2)[axis]
+    count = np.asarray(image.get_array()).shape[1 - axis]
+    return low + (np.arange(count) + 0.5) * (high - low) / count
+
+
 def test_image_has_the_first_axis_to_the_right_and_the_extent_of_the_box():
     space = plane()
     image = plot.field(space.field(lambda x, y: x + 0 * y), cmap="gray")
     shown = np.asarray(image.get_array())
-    assert shown.shape == (12, 16) and tuple(image.get_extent()) == (0.0, 2.0, -1.0, 3.0)
+    assert shown.shape == (12, 16)
+    np.testing.assert_allclose(centers(image), np.arange(16) / 8, atol=1e-14)
+    np.testing.assert_allclose(centers(image, 1), np.arange(12) / 3 - 1, atol=1e-14)
     assert image.origin == "lower" and np.all(np.diff(shown[0]) > 0) and np.ptp(shown[:, 0]) == 0
 
 
@@ -60,15 +69,20 @@ def pixels(image):
         js.FiniteDifference(js.Grid((12, 10), 0.0, (2.0, 1.0), STRETCHING), js.Neumann()),
         js.FiniteDifference(js.Grid((12, 10), 0.0, (2.0, 1.0)), js.Neumann(), faces=(True, True)),
         js.Staggered(js.Grid((12, 10), 0.0, (2.0, 1.0)), ((js.NoSlip(), js.Outflow()), js.FreeSlip())).component(0),
+        js.FiniteDifference(js.Grid((12, 10), 0.0, (2.0, 1.0))),
+        js.FiniteDifference(js.Grid((12, 10), 0.0, (2.0, 1.0)), js.Neumann()),
     ],
-    ids=["stretched", "corners", "faces"],
+    ids=["stretched", "corners", "faces", "periodic", "centers"],
 )
 def test_values_are_drawn_where_their_nodes_are(space):
     """x + y, which bilinear interpolation reproduces, is found at every pixel between the outermost nodes."""
-    shown = pixels(plot.field(space.field(lambda x, y: x + y), limit=(0, 3), cmap="gray", colorbar=False))
+    image = plot.field(space.field(lambda x, y: x + y), limit=(0, 3), cmap="gray", colorbar=False)
+    shown, axes = pixels(image), image.axes
     rows, columns = ((np.arange(n) + 0.5) / n for n in shown.shape)
-    x, y = 2 * columns, rows[:, None]
-    within = [(c > space.nodes(a)[0]) & (c < space.nodes(a)[-1]) for a, c in enumerate((x, y))]
+    x, y = (low + (high - low) * c for (low, high), c in zip((axes.get_xlim(), axes.get_ylim()), (columns, rows)))
+    y = y[:, None]
+    nodes = [np.unique(c) for c in space.coordinates()]
+    within = [(c > n[0]) & (c < n[-1]) for c, n in zip((x, y), nodes)]
     error = np.abs(shown - (x + y))[within[0] & within[1]]
     assert error.size > 0.75 * shown.size and error.max() < 3 * 3 / 255  # three shades of gray; half a cell is 0.08
 
@@ -97,14 +111,45 @@ def test_section_through_a_box_is_the_plane_that_was_asked_for():
     assert "x = 1.57" in image.axes.get_title() and image.axes.get_xlabel() == "y"
 
 
-def test_space_time_has_time_to_the_right():
+@pytest.mark.parametrize("place", [(0, -0.1), (0, 6.4), (2, np.nan)])
+def test_sections_outside_of_the_box_are_refused(place):
+    u = js.Fourier(js.Grid((8, 6, 4), 0.0, 2 * np.pi)).field(lambda x, y, z: x + 0 * y * z)
+    with pytest.raises(ValueError, match="outside of the box"):
+        plot.field(u, section=place)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-4, 1e3])
+def test_space_time_has_time_to_the_right(unit):
     space = js.Fourier(js.Grid(8, 0.0, 1.0))
     values = jnp.arange(5.0)[:, None] * jnp.ones(8)
-    image = plot.space_time(space.field(values), np.linspace(0, 2, 5))
-    assert tuple(image.get_extent()) == (0.0, 2.0, 0.0, 1.0)
+    image = plot.space_time(space.field(values), 7 * unit + unit * np.linspace(0, 2, 5))
+    np.testing.assert_allclose(centers(image), unit * np.array([7, 7.5, 8, 8.5, 9]))
+    np.testing.assert_allclose(centers(image, 1), np.arange(8) / 8, atol=1e-15)
     np.testing.assert_allclose(np.asarray(image.get_array())[3], np.arange(5.0))
     with pytest.raises(ValueError, match="as many times"):
         plot.space_time(space.field(values), np.linspace(0, 2, 4))
+    for times in ([0.0, 0.1, 1.0, 10.0, 20.0], [0.0, 1, 2, 3, 3.1], [4.0, 3, 2, 1, 0], [0.0, 1, 2, 3, np.inf]):
+        with pytest.raises(ValueError, match="equal steps"):
+            plot.space_time(space.field(values), unit * np.array(times))
+
+
+def test_space_time_of_a_stretched_axis():
+    """t + x is found at every pixel between the outermost nodes."""
+    space = js.FiniteDifference(js.Grid(12, 0.0, 1.0, js.SinhStretching(2.5, 0.2)), js.Neumann())
+    times, x = np.linspace(0, 2, 9), np.asarray(space.coordinates()[0])
+    image = plot.space_time(space.field(times[:, None] + x), times, limit=(0, 3), cmap="gray", colorbar=False)
+    shown = pixels(image)
+    rows, columns = ((np.arange(n) + 0.5) / n for n in shown.shape)
+    within = (rows > x[0]) & (rows < x[-1])
+    assert image.axes.get_xlim() == (0, 2) and image.axes.get_ylim() == (0, 1)
+    assert np.abs(shown - rows[:, None] - 2 * columns)[within].max() < 3 * 3 / 255
+
+
+def test_labels_have_the_digits_that_tell_numbers_apart():
+    from jaxsim.plot._backend import labels
+
+    assert labels([0, 1e-4, 2e-4]) == ["0", "0.0001", "0.0002"] and labels([0, 0.5, 10]) == ["0", "0.5", "10"]
+    assert labels([1000.0, 1000.01, 1000.02]) == ["1000", "1000.01", "1000.02"] and labels([2.0, 2.0]) == ["2", "2"]
 
 
 @pytest.mark.parametrize("real", [True, False])

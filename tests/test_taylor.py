@@ -70,6 +70,28 @@ def test_softplus_where_its_pieces_meet():
     agree(lambda t, x: jax.nn.softplus(x - 0.7) + jax.nn.relu(t) + jnp.maximum(x, 0.7 + t - 0.3), [(0, 3), (1, 0)])
 
 
+SINGULAR = (
+    jnp.abs, lambda x: jnp.abs(x) ** 2, lambda x: jnp.hypot(x, 1.0), lambda x: jnp.abs(x) * jnp.tanh(x),
+    lambda x: jnp.cos(jnp.abs(x)), lambda x: jnp.maximum(x, 0) ** 2, lambda x: jnp.maximum(x, -x) ** 2,
+    lambda x: jnp.minimum(x, jnp.sin(x)), lambda x: lax.clamp(0.0, x, 1.0) * x, lambda x: jnp.clip(x, 0, 1) ** 2 + x,
+    lambda x: jax.nn.relu(x) ** 2, lambda x: jax.nn.leaky_relu(x) * x, jax.nn.hard_tanh, jax.nn.elu, jax.nn.softplus,
+    lambda x: jnp.where(x >= 0, x**3 + x, x), lambda x: jnp.sign(x) * x * x, jnp.sqrt, jnp.cbrt, lax.rsqrt, jnp.log,
+    lambda x: x**2.5, lambda x: x**0.5, lambda x: 1 / x, jnp.sinc, lambda x: jnp.abs(jnp.abs(x)) * x,
+    lambda x: jnp.max(jnp.stack([x, 2 * x])) ** 2, lambda x: jnp.sqrt(jnp.abs(x)), lambda x: jnp.arctan2(x, 1.0),
+)  # fmt: skip
+
+
+def test_derivatives_where_pieces_meet_and_roots_end():
+    """At zero and at one, infinite ones among them, they are those of JAX; of powers they are the right ones, too."""
+    ours = jax.jit(lambda x: jnp.stack([taylor(f, [x], [(2,)]).derivative((k,)) for f in SINGULAR for k in (0, 1, 2)]))
+    theirs = jax.jit(lambda x: jnp.stack([nested(f, (k,))(x) for f in SINGULAR for k in (0, 1, 2)]))
+    for x in (0.0, 1.0):
+        np.testing.assert_allclose(ours(x), theirs(x), rtol=1e-13, atol=1e-15)
+    for p in (0.0, 1.0, 2.0, 3.0):  # whole exponents, of which JAX's derivatives are not numbers at zero
+        found = taylor(lambda x, p=p: jnp.power(x, p), [jnp.zeros(())], [(3,)])
+        assert [found.derivative((k,)) for k in range(4)] == [{0: 1, 1: 1, 2: 2, 3: 6}[k] * (k == p) for k in range(4)]
+
+
 FUNCTIONS = {
     "arithmetic": lambda t, x: x**3 / (1 + t * t) + x**2.5 + (x + 2) ** -2 - 3 / x + jnp.power(x, 2.0) + x**t,
     "roots and logarithms": lambda t, x: jnp.sqrt(x) + jnp.cbrt(t * x) + lax.rsqrt(x) + jnp.log(x + t) + jnp.log1p(x),

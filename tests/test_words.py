@@ -119,7 +119,7 @@ def test_canonical_fields_are_carried_by_loops(space):
 def test_rooms_are_reached_from_the_package():
     rooms = "constraints io linear nets neural_de optimize pinn plot taylor".split()
     lines = "; ".join(f"js.{room}.__name__" for room in rooms)
-    code = f"import sys, jaxsim as js; assert 'jaxsim.pinn' not in sys.modules; {lines}; assert {set(rooms)} <= {{*dir(js)}}"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    check = f"assert 'jaxsim.pinn' not in sys.modules; {lines}; assert {set(rooms)} <= {{*dir(js)}}"
+    subprocess.run([sys.executable, "-c", f"import sys, jaxsim as js; {check}"], check=True)
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         js.nonsense  # noqa: B018

@@ -39,10 +39,11 @@ def per_axis(sides: Any, dimension: int) -> Sides:
 
 
 def harmonic_mean(a: jax.Array, b: jax.Array) -> jax.Array:
-    """2ab / (a + b): resistances of two half cells in series; exact in one dimension for jumps on faces."""
+    """2ab / (a + b): resistances of two half cells in series; exact in one dimension for jumps on faces, zero if one is."""
     of_a, of_b = power_of_two(jnp.abs(a)), power_of_two(jnp.abs(b))  # the product may leave the range of numbers
     large = jnp.maximum(of_a, of_b)
-    return 2 * (a / of_a) * (b / of_b) / (a / large + b / large) * jnp.minimum(of_a, of_b)
+    total = a / large + b / large
+    return 2 * (a / of_a) * (b / of_b) / jnp.where(total == 0, 1, total) * jnp.minimum(of_a, of_b)
 
 
 def arithmetic_mean(a: jax.Array, b: jax.Array) -> jax.Array:
@@ -65,7 +66,8 @@ class VariableDiffusion(SymmetricOperator):
 
     **Arguments:**
 
-    - `coefficient`: $a > 0$ in the cells, an array with one to three axes.
+    - `coefficient`: $a \\ge 0$ in the cells, an array with one to three axes. A cell with zero lets nothing through
+        (with harmonic means), and without a reaction has no equation: the right-hand side must be zero there.
     - `spacing`: cell width, one number for all axes or one per axis.
     - `sides`: a [`Side`][jaxsim.linear.Side] for all, or one or a pair `(lower, upper)` per axis.
     - `reaction`: $c \\ge 0$ in the cells, a number or an array that broadcasts; none by default.
@@ -73,8 +75,8 @@ class VariableDiffusion(SymmetricOperator):
 
     **Returns:** a lineax operator on arrays shaped like `coefficient`, in units of $a$ per length².
 
-    **Raises:** `ValueError` for a wrong shape, spacing or side, and, where values are known, for a coefficient that is
-    not positive or a negative reaction (subtract a `lineax.DiagonalLinearOperator` for an indefinite operator).
+    **Raises:** `ValueError` for a wrong shape, spacing or side, and, where values are known, for a negative
+        coefficient or reaction (subtract a `lineax.DiagonalLinearOperator` for an indefinite operator).
     """
 
     coefficient: jax.Array
@@ -92,8 +94,8 @@ class VariableDiffusion(SymmetricOperator):
         widths = np.asarray(spacing, float)
         if widths.shape not in ((), (a.ndim,)) or not np.all((widths > 0) & np.isfinite(widths)):
             raise ValueError(f"VariableDiffusion: `spacing` must be positive, one or {a.ndim} numbers; got {spacing}.")
-        if not _all(a, lambda v: v > 0):
-            raise ValueError("VariableDiffusion: `coefficient` must be positive and finite everywhere.")
+        if not _all(a, lambda v: v >= 0):
+            raise ValueError("VariableDiffusion: `coefficient` must be finite and not negative.")
         if reaction is not None:
             reaction = jnp.broadcast_to(jnp.asarray(reaction, a.dtype), a.shape)
             if not _all(reaction, lambda v: v >= 0):

@@ -65,11 +65,13 @@ def fast_poisson(operator: VariableDiffusion, shift: Any = 0.0, inverse: Callabl
     **Returns:** a [`FastPoisson`][jaxsim.linear.FastPoisson], to be given to a solver as
     `options={"preconditioner": ...}`.
 
-    **Raises:** `ValueError` for a negative shift.
+    **Raises:** `ValueError` for a negative shift, and for cells with the coefficient zero where values are known.
     """
     if not isinstance(shift, jax.core.Tracer) and not np.all(np.asarray(shift) >= 0):
         raise ValueError(f"fast_poisson: `shift` must not be negative, got {shift}.")
     a = operator.coefficient
+    if not isinstance(a, jax.core.Tracer) and not np.all(np.asarray(a) > 0):
+        raise ValueError("fast_poisson: the coefficient must be positive everywhere; use Multigrid where cells have zero.")
     if inverse is None:
         axes = [axis_basis(n, h, *pair) for n, h, pair in zip(a.shape, operator.spacing, operator.sides)]
         inverse = _ShiftedLaplaceInverse(tuple(axes), shift)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..field import Field
 from ..files import replacing
-from ._backend import require
+from ._backend import labels, require
 from .fields import field
 
 
@@ -31,7 +31,7 @@ def animate(
     - `path`: file to write, ending in `.gif`; its folder is made.
     - `trajectories`: one scalar field with a leading time axis, as `js.rollout(..., save_every=1)` returns it, or a
         few of equal length.
-    - `times`: one number per frame, shown above the picture.
+    - `times`: one number per frame, shown above the picture with the digits that tell them apart.
     - `titles`: one per trajectory.
     - `limit`, `cmap`: as for `jaxsim.plot.field`, the same for all frames; the largest value when left out.
     - `frames_per_second`: up to 50.
@@ -47,7 +47,7 @@ def animate(
     figure, image = _figure(len(fields), height, dpi), require("PIL.Image")
     panels = figure.subplots(1, len(fields), squeeze=False)
     options = {} if fields[0].space.dimension == 1 else {"colorbar": False, "cmap": cmap}
-    frames = []
+    frames, clock = [], [] if times is None else labels(times)
     for index in range(count):
         for number, (ax, u) in enumerate(zip(panels[0], fields)):
             ax.clear()
@@ -55,7 +55,7 @@ def animate(
             if options:
                 ax.set(xticks=[], yticks=[], xlabel="", ylabel="")
         if times is not None:
-            figure.suptitle(f"t = {float(times[index]):.2f}", fontsize="medium")
+            figure.suptitle(f"t = {clock[index]}", fontsize="medium")
         figure.canvas.draw()
         frames.append(image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()))
     _write(path, frames, frames_per_second)

@@ -83,22 +83,25 @@ def _cosh(x, degree, bind) -> Coefficients:
 
 
 def _sqrt(x, degree, bind) -> Coefficients:
-    return _root(x, bind(x), 0.5, degree)
+    value = bind(x)
+    return _root(x, value, 0.5 / value, 0.5, degree)
 
 
 def _rsqrt(x, degree, bind) -> Coefficients:
-    return _root(x, bind(x), -0.5, degree)
+    value = bind(x)
+    return _root(x, value, -0.5 * value / x, -0.5, degree)
 
 
 def _cbrt(x, degree, bind) -> Coefficients:
-    return _root(x, bind(x), 1 / 3, degree)
+    value = bind(x)
+    return _root(x, value, 1 / (3 * value * value), 1 / 3, degree)
 
 
-def _root(x, value, exponent, degree) -> Coefficients:
-    c = [value]
-    for k in range(1, degree + 1):  # x v' = p v
+def _root(x, value, slope, exponent, degree) -> Coefficients:
+    c = [value, slope]  # at zero the slope is infinite, which x v' = p v does not tell
+    for k in range(2, degree + 1):
         c.append(c[-1] / x * ((exponent - k + 1) / k))
-    return c
+    return c[: degree + 1]
 
 
 def _erf(x, degree, bind) -> Coefficients:
@@ -134,13 +137,13 @@ def integer_power(x: jax.Array, exponent: int, degree: int) -> Coefficients:
 
 def power(x: jax.Array, exponent: jax.Array, degree: int) -> Coefficients:
     """Of $x^p$ with a $p$ that does not vary; a whole $p$ has no singular derivatives."""
-    exponent = jnp.asarray(exponent, x.dtype)
+    x, exponent = jnp.broadcast_arrays(x, jnp.asarray(exponent, x.dtype))
     c, binomial = [], jnp.ones_like(exponent)
     for k in range(degree + 1):
         if k:
             binomial = binomial * (exponent - k + 1) / k
         safe = jnp.where(binomial == 0, jnp.ones_like(x), x)
-        c.append(jnp.broadcast_to(binomial, jnp.shape(x)) * lax.pow(safe, exponent - k))
+        c.append(binomial * lax.pow(safe, exponent - k))
     return c
 
 

@@ -147,12 +147,15 @@ def _extreme(operands, shape, first) -> Any:
 
 
 def absolute(bind, params, operands, shape, kept) -> Any:
-    """The series times the sign of its value."""
+    """The series, or minus the series where its value is negative: at zero that from the right, as JAX has it.
+
+    So what is smooth for all that, such as $|x|^2$, has the right derivatives there.
+    """
     (u,) = operands
     if jnp.iscomplexobj(u.value):
         return NotImplemented
-    sign = jnp.sign(u.value)
-    return Series(u.indices, [bind(u.value), *(sign * part for part in u.parts[1:])])
+    negative = u.value < 0
+    return Series(u.indices, [bind(u.value), *(jnp.where(negative, -part, part) for part in u.parts[1:])])
 
 
 def clamp(bind, params, operands, shape, kept) -> Any:

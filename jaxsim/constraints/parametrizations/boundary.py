@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ...geometry import quotient
 from ...optimize import Frozen
 from ._derivatives import as_float
 from ._sides import Condition
@@ -53,8 +54,8 @@ class OnBoundary(eqx.Module):
     **Where not to put points.** Derivatives of distances grow without bound towards points where pieces meet: the
     second ones, which a Laplacian asks for, like one over the distance from a corner or an end of a segment. Keep
     collocation points a little away from them, and from kinks of a distance itself (centers of balls). Where several
-    pieces with conditions of their own meet weights are 0/0 and the field is not a number. On boxes use `OnBox`, which
-    has no such points.
+    pieces with conditions of their own meet, weights are 0/0; the field there is the mean of what the pieces ask for,
+    without the derivatives of the weights. On boxes use `OnBox`, which has no such points.
 
     Reference: Sukumar and Srivastava, Exact imposition of boundary conditions with distance functions in
     physics-informed deep neural networks, Comput. Methods Appl. Mech. Eng. 389, 114333 (2022), section 4.
@@ -92,7 +93,9 @@ class OnBoundary(eqx.Module):
         held = [self._on_piece(piece, d, value, t, x) for piece, d in zip(self.pieces, distances)]
         if len(held) > 1:
             total = sum(others)
-            held = [other / total * u for other, u in zip(others, held)]
+            meeting = [jnp.where(d == 0, 1.0, 0.0) for d in distances]
+            shares = [quotient(other, total, at / sum(meeting)) for other, at in zip(others, meeting)]
+            held = [share * u for share, u in zip(shares, held)]
         return sum(held[1:], held[0]) + _product(powers, x) * free
 
     def _on_piece(self, piece, distance, value, t, x):

@@ -10,6 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ...geometry import length, quotient
 from ._derivatives import as_float, derivative
 
 
@@ -88,14 +89,14 @@ class Segment(eqx.Module):
 
     def __call__(self, x, y) -> jax.Array:
         (ax, ay), (bx, by) = self.start, self.end
-        length = ((bx - ax) ** 2 + (by - ay) ** 2) ** 0.5
-        f = ((bx - ax) * (y - ay) - (by - ay) * (x - ax)) / length
-        q = (length**2 / 4 - (x - (ax + bx) / 2) ** 2 - (y - (ay + by) / 2) ** 2) / length
-        root = _root(q * q + f**4)
+        span = ((bx - ax) ** 2 + (by - ay) ** 2) ** 0.5
+        f = ((bx - ax) * (y - ay) - (by - ay) * (x - ax)) / span
+        q = (span**2 / 4 - (x - (ax + bx) / 2) ** 2 - (y - (ay + by) / 2) ** 2) / span
+        root = length(q, f * f)
         facing = q > 0  # there the trimming is factored, so that the slope on the segment itself is that of f
         trimmed = f**3 / (2 * jnp.where(facing, root + q, 1))
         beyond = jnp.where(facing, 1, (root - q) / 2)
-        return jnp.where(facing, jnp.where(f >= 0, f, -f) * jnp.sqrt(1 + trimmed**2), _root(f * f + beyond**2))
+        return jnp.where(facing, jnp.where(f >= 0, f, -f) * jnp.sqrt(1 + trimmed**2), length(f, beyond))
 
 
 class Smooth(eqx.Module):
@@ -104,7 +105,7 @@ class Smooth(eqx.Module):
     **Arguments:**
 
     - `function`: $f$ of `(x, ...)`, positive in the domain, whose gradient does not vanish on the boundary: for a
-        disk `lambda x, y: 1 - x**2 - y**2`.
+        disk `lambda x, y: 1 - x**2 - y**2`. Where both vanish, as in a corner, the distance is zero.
 
     Reference: Sukumar and Srivastava (2022), section 3.2, after Rvachev.
     """
@@ -113,7 +114,7 @@ class Smooth(eqx.Module):
 
     def __call__(self, *x) -> jax.Array:
         f = jnp.asarray(self.function(*x))
-        return f / jnp.sqrt(f * f + sum(slope * slope for slope in gradient(self.function, x)))
+        return quotient(f, length(f, *gradient(self.function, x)))
 
 
 class Both(eqx.Module):
@@ -132,7 +133,7 @@ class Both(eqx.Module):
     def __call__(self, *x) -> jax.Array:
         first, *rest = (distance(*x) for distance in self.distances)
         for other in rest:
-            first = first + other - _root(first * first + other * other)
+            first = first + other - length(first, other)
         return first
 
 
@@ -152,7 +153,7 @@ class Either(eqx.Module):
     def __call__(self, *x) -> jax.Array:
         first, *rest = (distance(*x) for distance in self.distances)
         for other in rest:
-            first = first + other + _root(first * first + other * other)
+            first = first + other + length(first, other)
         return first
 
 
@@ -162,6 +163,8 @@ class Joined(eqx.Module):
     **Arguments:** the distances of the pieces, `Joined(a, b, ...)`, none negative in the domain, and
 
     - `order`: $m$, at least 1. Near a piece it equals the piece's own distance up to order $m + 1$.
+
+    Zero where pieces meet, with the derivative zero, since there slopes depend on the way to that point.
 
     Reference: Sukumar and Srivastava (2022), section 3.1.
     """
@@ -177,11 +180,17 @@ class Joined(eqx.Module):
 
     def __call__(self, *x) -> jax.Array:
         first, *rest = (distance(*x) for distance in self.distances)
-        m = self.order
         for other in rest:
-            below = first**m + other**m
-            first = first * other / (below if m == 1 else below ** (1 / m))
+            first = self._two(first, other)
         return first
+
+    def _two(self, a, b):
+        # Zero where both are; in units of the larger one, so that powers stay in the range of numbers.
+        m, size = self.order, jax.lax.stop_gradient(jnp.maximum(jnp.abs(a), jnp.abs(b)))
+        meeting = size == 0
+        unit = jnp.where(meeting, 1, size)
+        below = jnp.where(meeting, 1, (a / unit) ** m + (b / unit) ** m)
+        return a * (b / unit) / (below if m == 1 else below ** (1 / m))
 
 
 def gradient(distance: Callable, x) -> list[jax.Array]:
@@ -227,7 +236,3 @@ def _several(distances, name):
         raise TypeError(f"{name}: needs distances, callables of (x, ...), as in {name}(a, b).")
     return distances
 
-
-def _root(square):
-    positive = square > 0
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1)), 0)  # no slope where both vanish
