@@ -16,6 +16,8 @@ def test_grids_are_values():
     assert js.Grid((8, 8)) == js.Grid((8, 8), 0.0, (1.0, 1.0))
     assert len({js.Grid(8), js.Grid(8), js.Grid(9)}) == 2
     assert js.Grid((8, 4)).refine(2) == js.Grid((16, 8))
+    spread = (None, js.TanhStretching(1.5))
+    assert js.Grid((8, 5), -1.0, (1.0, 3.0), spread).refine((0.5, 1.5)) == js.Grid((4, 8), -1.0, (1.0, 3.0), spread)
     assert repr(js.Grid(8, 0, 2)) == "Grid(shape=(8,), lower=(0), upper=(2))"
 
 
