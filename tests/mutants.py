@@ -126,11 +126,11 @@ def copied(target: Path) -> None:
 
 def passes(copy: Path, tests: list[str], limit: float | None) -> bool:
     """Whether the tests pass, in a process of their own; not where they take too long."""
-    cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".cache" / "jax"))  # what a change spares is known
-    environment = os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "JAX_COMPILATION_CACHE_DIR": cache}
+    cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".cache" / "jax"))
+    own = {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "JAX_COMPILATION_CACHE_DIR": cache}
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
     try:
-        run = subprocess.run(command, cwd=copy, env=environment, capture_output=True, timeout=limit)
+        run = subprocess.run(command, cwd=copy, env=os.environ | own, capture_output=True, timeout=limit)
     except subprocess.TimeoutExpired:
         return False
     if run.returncode not in (0, 1, 2):  # 1 is a failed test, 2 an error at import

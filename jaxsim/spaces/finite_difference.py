@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from ..boxes import placed
 from ..field import Field, is_uniform
 from ..grid import Grid
 from . import _differences, _halo, _quadrature, _stencils, _walls
@@ -147,6 +148,7 @@ class FiniteDifference(Space):
 
     # -- making and reading fields ---------------------------------------------------------------------------
     def field(self, source) -> Field:
+        source = placed(source, self.grid, self.periodic)
         values = _assemble(source(*self.coordinates()) if callable(source) else source, self.shape)
         if callable(source) and values.shape[-self.dimension :] != self.shape:
             values = jnp.broadcast_to(values, np.broadcast_shapes(values.shape, self.shape))

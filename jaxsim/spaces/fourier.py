@@ -10,6 +10,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh
 
+from ..boxes import placed
 from ..field import Field, is_uniform
 from ..grid import Grid
 from ..norms import root_mean_squares
@@ -83,6 +84,11 @@ class Fourier(Space):
         return self.grid.dimension
 
     @property
+    def periodic(self) -> tuple[bool, ...]:
+        """Whether each axis is periodic: all are."""
+        return (True,) * self.dimension
+
+    @property
     def cutoffs(self) -> tuple[int, ...]:
         """Largest integer wave number on each axis."""
         return _transforms.cutoffs(self.grid.shape)
@@ -128,7 +134,7 @@ class Fourier(Space):
 
     # -- making and reading fields -----------------------------------------------------------------------------------
     def field(self, source) -> Field:
-        values = source(*self.coordinates()) if callable(source) else source
+        values = placed(source, self.grid)(*self.coordinates()) if callable(source) else source
         if isinstance(values, (list, tuple)):
             values = jnp.stack([jnp.broadcast_to(v, self.grid.shape) for v in values])
         values = jnp.asarray(values)
