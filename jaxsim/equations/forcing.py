@@ -89,8 +89,8 @@ class _Kolmogorov(Force):
     length: Sides | None = eqx.field(static=True, default=None)
 
     def on(self, grid, periodic=None) -> Force:
-        waves = self.wave_number
-        if (periodic is None or all(periodic[1:2])) and not isinstance(waves, jax.core.Tracer):
+        if (periodic is None or all(periodic[1:2])) and not isinstance(self.wave_number, jax.core.Tracer):
+            waves = np.asarray(self.wave_number)
             if not np.all(np.abs(waves - np.round(waves)) <= 1e-5 * np.maximum(1, np.abs(waves))):
                 raise ValueError(
                     f"kolmogorov: `wave_number` counts waves per box, a whole number on a periodic one; got {waves}."
