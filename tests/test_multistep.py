@@ -256,3 +256,12 @@ def test_dense_output_is_exact_where_the_steps_are():
     run = js.solve(Square(1e3), u0, t0=0.3, t1=1.1, dt=0.1, solver=ETDAB3(), saveat=dfx.SaveAt(dense=True))
     for t in (0.33, 0.47, 0.75, 1.02, 1.08):
         np.testing.assert_allclose(u0.space.bind(run.evaluate(t)).values, 1e3 * t**2 / 2, rtol=1e-11)
+
+
+def test_dense_output_of_implicit_schemes_has_the_walls_of_both_ends_of_a_step():
+    """u = x² + 2 D t between walls that follow it, linear in time: the scheme and all between its steps are exact."""
+    exact = lambda t, x: 1e3 * (x**2 + 0.2 * t)
+    u0 = js.FiniteDifference(js.Grid(8), js.Dirichlet(exact), order=4).field(lambda x: exact(0.0, x))
+    run = js.solve(js.equations.Diffusion(0.1), u0, t1=0.5, dt=0.1, solver=SBDF2(), saveat=dfx.SaveAt(dense=True))
+    for t in (0.03, 0.27, 0.45):
+        np.testing.assert_allclose(run.evaluate(t), exact(t, u0.space.coordinates()[0]), rtol=1e-10)

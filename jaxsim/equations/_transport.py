@@ -35,8 +35,8 @@ def velocity(vorticity: Field) -> Field:
         )
     if not all(getattr(vorticity.space, "periodic", (True,))):
         raise ValueError(
-            "a flow by its vorticity needs a periodic box: between walls nothing says what the vorticity is at them. Take "
-            "the velocity, js.equations.NavierStokesVelocity or ThermalConvection on js.Staggered(grid, ...)."
+            "a flow by its vorticity needs a periodic box: between walls nothing says what the vorticity is at them. "
+            "Take the velocity, js.equations.NavierStokesVelocity or ThermalConvection on js.Staggered(grid, ...)."
         )
     return curl(-inverse_laplacian(vorticity))
 

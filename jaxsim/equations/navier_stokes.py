@@ -121,9 +121,9 @@ class NavierStokesVelocity(Equation):
     transforms of scalars per right-hand side in the plane, 6 and 3 in space; fluxes through faces on a
     `js.Staggered` grid, whose sides may be walls, inflow and outflow.
 
-    The state has one component per axis, and its mean is part of it. A run begins with the projection of the state that it
-    is given: what has divergence is no flow of this equation, and is left out. Between walls every step ends with a
-    projection too; on periodic boxes steps have no divergence by themselves.
+    The state has one component per axis, and its mean is part of it. A run begins with the projection of the state that
+    it is given: what has divergence is no flow of this equation, and is left out. Between walls every step ends with a
+    projection too; on periodic boxes steps make no divergence by themselves.
 
     **Parameters:**
 

@@ -22,12 +22,12 @@ def transport(velocity: Any, u: Field, scheme: Reconstruction = _THIRD_ORDER) ->
     """Divergence of the flux that a flow carries, $\\nabla\\cdot(v\\,u)$.
 
     On a `FiniteDifference` space it is made of differences of fluxes on faces, so that sums over the nodes change
-    through walls only. With $v$ the velocity on a face, $\\hat u$ what `scheme` makes of $u$ there from the side that $v$
-    comes from, and $C$ the mean of what it makes from both sides, the flux is $v \\hat u + C(v u) - v\\,C(u)$: the last
-    two, which make up for the variation of $v$, have no side, so that the order holds where $v$ changes its sign. The
-    first order does without them and keeps positive what is positive. Where the flow comes in, ghosts follow from what
-    is known at the wall; where it goes out, they extrapolate the nodes inside, because nothing that is said there acts
-    upstream. On other spaces it is the sum of `js.partial(v[a] * u, a)`.
+    through walls only. With $v$ the velocity on a face, $\\hat u$ what `scheme` makes of $u$ there from the side that
+    $v$ comes from, and $C$ the mean of what it makes from both sides, the flux is $v \\hat u + C(v u) - v\\,C(u)$: the
+    last two, which make up for the variation of $v$, have no side, so that the order holds where $v$ changes its sign.
+    The first order does without them and keeps positive what is positive. Where the flow comes in, ghosts follow from
+    what is known at the wall; where it goes out, they extrapolate the nodes inside, because nothing that is said there
+    acts upstream. On other spaces it is the sum of `js.partial(v[a] * u, a)`.
 
     **Arguments:**
 
