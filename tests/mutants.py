@@ -29,6 +29,8 @@ COMPARISONS = {ast.Lt: ("<", ">="), ast.Gt: (">", "<="), ast.LtE: ("<=", ">"), a
                ast.IsNot: ("is not", "is"), ast.In: ("in", "not in"), ast.NotIn: ("not in", "in")}  # fmt: skip
 SILENT = ast.Raise, ast.Assert, ast.JoinedStr, ast.Import, ast.ImportFrom  # messages; asserts are for type checkers
 
+HARMLESS = ("strict",)  # keywords: `zip` checks what is known
+
 
 class Source:
     """A file, and places in it as offsets."""
@@ -62,7 +64,7 @@ def mutations(source: Source) -> Iterator[tuple[int, int, str]]:
             if name in ("annotation", "returns", "decorator_list"):
                 continue
             for child in value if isinstance(value, list) else [value]:
-                if isinstance(child, ast.AST):
+                if isinstance(child, ast.AST) and getattr(child, "arg", None) not in HARMLESS:
                     yield from visit(child)
 
     yield from visit(ast.parse(source.text))
@@ -86,7 +88,7 @@ def changes(source: Source, node) -> Iterator[tuple[int, int, str]]:
         yield *source.span(node), changed_number(node.value)
     elif isinstance(node, ast.Call):
         for keyword in node.keywords:
-            if keyword.arg is not None:
+            if keyword.arg is not None and keyword.arg not in HARMLESS:
                 start, stop = source.span(keyword)
                 before, after = source.text[:start].rstrip(), source.text[stop:]
                 comma = len(after) - len(after.lstrip()) if after.lstrip().startswith(",") else None

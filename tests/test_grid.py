@@ -9,7 +9,7 @@ def test_one_number_serves_all_axes_and_axes_may_differ():
     assert grid.lengths == (2.0, 3.0)
     assert grid.spacing == (0.25, 0.5)
     assert grid.volume == 6.0
-    assert js.Grid(8).shape == (8,)
+    assert js.Grid(8).shape == (8,) and js.Grid(2).shape == (2,)
 
 
 def test_grids_are_values():
@@ -31,6 +31,8 @@ def test_grids_are_values():
         (dict(shape=8, lower=1.0, upper=1.0), "must exceed"),
         (dict(shape=(8, 8), lower=(0.0, 0.0, 0.0)), "one per axis"),
         (dict(shape=8, upper=float("nan")), "finite"),
+        (dict(shape=(8, 8), stretching=(js.TanhStretching(1.0),)), "per axis \\(2\\)"),
+        (dict(shape=(8, 8), stretching=(js.TanhStretching(1.0), 2.0)), "per axis \\(2\\)"),
     ],
 )
 def test_bad_grids_are_refused(arguments, message):

@@ -241,6 +241,7 @@ def test_flows_on_boxes_of_unequal_sides_have_no_divergence_and_obey_the_equatio
 def test_solitons_and_patches_sit_on_the_nearest_image():
     space = js.Fourier(js.Grid(64, 0.0, 20.0))
     middle = space.field(initial.kdv_soliton(4.0, 10.0)).values
+    np.testing.assert_allclose(middle, 2 / jnp.cosh(space.coordinates()[0] - 10.0) ** 2, atol=1e-14)
     np.testing.assert_allclose(jnp.roll(space.field(initial.kdv_soliton(4.0)).values, 32), middle, atol=1e-14)
     later = js.sample(initial.kdv_soliton(4.0, 10.0).solution, 5.0, space.field(middle))  # once around the box
     np.testing.assert_allclose(later.values, middle, atol=1e-13)
