@@ -257,6 +257,9 @@ def test_another_box_than_that_of_the_space_is_refused():
     for put in (*(s.field for s in spaces((0.0, 0.0), (1.0, 2.0))), staggered.field):
         with pytest.raises(ValueError, match="leave out `length`"):
             put(initial.solenoidal_noise(KEY, length=2 * np.pi))
+    with pytest.raises(ValueError, match="leave out `length`"):
+        grid(8, 8).field(initial.filtered_noise(KEY, length=(2 * np.pi, 2 * np.pi * 1.00001)))
+    grid(8, 8).field(initial.filtered_noise(KEY, length=np.float32(2 * np.pi)))  # the same in single precision
     with pytest.raises(ValueError, match="nothing says how large"):
         js.Fourier(js.Grid((8, 8))).field(lambda x, y: 1 + initial.filtered_noise(KEY)(x, y))
     with pytest.raises(ValueError, match="2 sides"):
