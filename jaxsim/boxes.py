@@ -1,11 +1,11 @@
 """Functions of position that depend on the box they are put on: initial states, body forces."""
 
-import abc
 import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
+import jax
 import numpy as np
 
 from .grid import Grid
@@ -16,10 +16,10 @@ Sides = float | tuple[float, ...]
 class BoxFunction(eqx.Module):
     """A function of position that a space asks for its form on the space's own box.
 
-    `space.field(f)` and `js.sample(f, t, u)` call `f.on(grid, periodic)`, and what that returns with coordinates.
+    `space.field(f)` and `js.sample(f, t, u)` call `f.on(grid, periodic)`, and what that returns with coordinates. A
+    function that holds others of the kind need not write `on`: they are placed where they are.
     """
 
-    @abc.abstractmethod
     def on(self, grid: Grid, periodic: Sequence[bool] | None = None) -> Callable:
         """The function on the box of a grid.
 
@@ -28,16 +28,17 @@ class BoxFunction(eqx.Module):
         - `grid`: the grid.
         - `periodic`: whether each axis is periodic; all are when left out.
         """
+        return _with_members_placed(self, grid, periodic, lambda node: node is not self)
 
 
 def placed(function: Any, grid: Grid, periodic: Sequence[bool] | None = None) -> Any:
-    """The form of a function on a box: that of a `BoxFunction`, or of a method of one, there; others as they are."""
-    if isinstance(function, BoxFunction):
-        return function.on(grid, periodic)
-    owner = getattr(function, "__self__", None)
-    if isinstance(owner, BoxFunction):
-        return getattr(owner.on(grid, periodic), function.__name__)
-    return function
+    """A function with each `BoxFunction` in it as on a box: itself, a method of one, or a module that holds some."""
+    return _with_members_placed(function, grid, periodic, lambda node: True)
+
+
+def _with_members_placed(tree, grid, periodic, counts):
+    member = lambda node: isinstance(node, BoxFunction) and counts(node)
+    return jax.tree.map(lambda node: node.on(grid, periodic) if member(node) else node, tree, is_leaf=member)
 
 
 def sides(length: Any) -> Sides | None:

@@ -105,7 +105,7 @@ def changed_number(value) -> str:
     return repr(2 * value if value else 1.0)
 
 
-def tests_of(file: Path) -> list[str]:
+def known_by(file: Path) -> list[str]:
     """The test file of the same name, or else all that name the module or something public in it."""
     stem = file.stem.strip("_")
     own = ROOT / "tests" / f"test_{stem}.py"
@@ -150,7 +150,7 @@ def main() -> None:
     given = parser.parse_args()
     file = given.file.resolve()
     name, source = file.relative_to(ROOT), Source(file.read_text())
-    tests = shlex.split(given.tests) or tests_of(file)
+    tests = shlex.split(given.tests) or known_by(file)
     if not tests:
         raise SystemExit(f"no test names {name}: say which to run, TESTS=tests/test_....py")
     first, last = (int(n) for n in given.lines.split("-")) if given.lines else (1, len(source.lines))

@@ -151,6 +151,32 @@ def test_forces_take_the_box_of_the_space(size):
             assert 0.3 < longest < 3
 
 
+class Gusts(eq.Force):
+    """A force of a user's that holds another."""
+
+    force: eq.Force
+
+    def __call__(self, t, *x):
+        return jnp.cos(t) * self.force(t, *x)
+
+
+class Wind(eqx.Module):
+    """The same as any callable."""
+
+    forces: list
+
+    def __call__(self, t, *x):
+        return jnp.cos(t) * self.forces[0](t, *x)
+
+
+@pytest.mark.parametrize("make", [Gusts, lambda force: Wind([force])])
+def test_forces_within_others_take_the_box_too(make):
+    space = js.Fourier(js.Grid((8, 8)))
+    force = eq.kolmogorov(1) + eq.band_limited(KEY, 1, 2)
+    wanted = jnp.cos(0.3) * on_grid(force, space).values
+    np.testing.assert_allclose(on_grid(make(force), space).values, wanted, atol=1e-14)
+
+
 def test_forces_of_another_box_are_refused_before_a_run():
     space = js.Fourier(js.Grid((8, 8)))
     w = space.field(lambda x, y: jnp.sin(2 * jnp.pi * x))

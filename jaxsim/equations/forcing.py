@@ -12,8 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..boxes import BoxFunction, Sides, per_axis, placed, sides, with_sides_of
-from ..norms import lengths
+from ..boxes import BoxFunction, Sides, per_axis, sides, with_sides_of
 from ._checks import as_array, like
 
 
@@ -23,9 +22,6 @@ class Force(BoxFunction):
     It returns one component per axis, shape `(d, *x.shape)`, in the precision of the coordinates. A force that depends
     on the box writes `on` too; see `jaxsim.boxes.BoxFunction`.
     """
-
-    def on(self, grid, periodic=None) -> "Force":
-        return self
 
     @abc.abstractmethod
     def __call__(self, t: Any, *x: jax.Array) -> jax.Array:
@@ -51,9 +47,6 @@ class Force(BoxFunction):
 class _Sum(Force):
     forces: tuple
 
-    def on(self, grid, periodic=None) -> Force:
-        return _Sum(tuple(placed(force, grid, periodic) for force in self.forces))
-
     def __call__(self, t, *x):
         return sum(jnp.asarray(force(t, *x)) for force in self.forces)
 
@@ -61,9 +54,6 @@ class _Sum(Force):
 class _Scaled(Force):
     force: Force
     factor: jax.Array = eqx.field(converter=as_array)
-
-    def on(self, grid, periodic=None) -> Force:
-        return _Scaled(self.force.on(grid, periodic), self.factor)
 
     def __call__(self, t, *x):
         value = self.force(t, *x)
@@ -84,13 +74,13 @@ class _Uniform(Force):
 
 
 class _Kolmogorov(Force):
-    wave_number: jax.Array = eqx.field(converter=as_array)
+    waves: jax.Array = eqx.field(converter=as_array)
     amplitude: jax.Array = eqx.field(converter=as_array)
     length: Sides | None = eqx.field(static=True, default=None)
 
     def on(self, grid, periodic=None) -> Force:
-        if (periodic is None or all(periodic[1:2])) and not isinstance(self.wave_number, jax.core.Tracer):
-            waves = np.asarray(self.wave_number)
+        if (periodic is None or all(periodic[1:2])) and not isinstance(self.waves, jax.core.Tracer):
+            waves = np.asarray(self.waves)
             if not np.all(np.abs(waves - np.round(waves)) <= 1e-5 * np.maximum(1, np.abs(waves))):
                 raise ValueError(
                     f"kolmogorov: `wave_number` counts waves per box, a whole number on a periodic one; got {waves}."
@@ -100,15 +90,15 @@ class _Kolmogorov(Force):
     def __call__(self, t, *x):
         _require_axes("kolmogorov", x, 2, 3)
         y, side = x[1], per_axis(2 * np.pi if self.length is None else self.length, len(x))[1]
-        along = like(self.amplitude, y) * jnp.sin(2 * np.pi / side * like(self.wave_number, y) * y)
+        along = like(self.amplitude, y) * jnp.sin(2 * np.pi / side * like(self.waves, y) * y)
         return jnp.stack(jnp.broadcast_arrays(along, *(jnp.zeros_like(c) for c in x))[: len(x)])
 
 
 class _BandLimited(Force):
-    """Waves `direction * Re(a(t) exp(i k.x))` with directions normal to k, each amplitude a sum of cosines of time."""
+    """Waves `direction * Re(a(t) exp(i k.x))` with `k = 2 pi waves / sides`, each `a` a sum of cosines of time."""
 
     waves: jax.Array  # (modes, d), whole waves per box
-    frames: jax.Array | None  # (modes, 3), in space any vectors, whose cross products with k are the directions
+    directions: jax.Array  # (modes, d), unit and normal to `waves`; where sides differ the part along k is taken off
     frequencies: jax.Array  # (modes, 2, tones)
     phases: jax.Array  # (modes, 2, tones)
     amplitude: jax.Array = eqx.field(converter=as_array)
@@ -127,12 +117,12 @@ class _BandLimited(Force):
                 "band_limited: nothing says how large the box is: let it force an equation on a grid, which takes the "
                 "box of the space, or give `length`, one side or one per axis (2 pi in earlier versions)."
             )
-        vectors = self.waves * jnp.asarray(2 * np.pi / np.asarray(per_axis(self.length, dimension)), self.waves.dtype)
-        if self.frames is None:
-            normals = jnp.stack([vectors[:, 1], -vectors[:, 0]], 1)
-        else:
-            normals = jnp.cross(vectors, self.frames)
-        directions = normals / lengths(normals)[:, None]
+        sides = np.asarray(per_axis(self.length, dimension))
+        scaled = self.waves * jnp.asarray(sides[0] / sides, self.waves.dtype)
+        along = jnp.sum(scaled * self.directions, 1) / jnp.sum(scaled * scaled, 1)
+        directions = self.directions - along[:, None] * scaled
+        directions = directions / jnp.linalg.norm(directions, axis=1, keepdims=True)
+        vectors = 2 * np.pi / sides[0] * scaled
         dtype = jnp.result_type(*x)
         tones = self.frequencies.shape[-1]
         angle = self.frequencies.astype(dtype) * jnp.asarray(t, dtype) + self.phases.astype(dtype)
@@ -226,10 +216,13 @@ def band_limited(
     frequencies = jax.random.normal(frequency, draw, jnp.float32) / correlation_time
     phases = jax.random.uniform(phase, draw, jnp.float32, 0, 2 * np.pi)
     vectors = jnp.asarray(shell)[jax.random.randint(choice, (modes,), 0, len(shell), jnp.int32)]
-    in_space = dimension == 3
+    if dimension == 2:
+        normals = jnp.stack([vectors[:, 1], -vectors[:, 0]], 1)
+    else:
+        normals = jnp.cross(vectors, jax.random.normal(frame, (modes, 3), jnp.float32).astype(vectors.dtype))
     return _BandLimited(
         waves=vectors,
-        frames=jax.random.normal(frame, (modes, 3), jnp.float32).astype(vectors.dtype) if in_space else None,
+        directions=normals / jnp.linalg.norm(normals, axis=1, keepdims=True),
         frequencies=frequencies.astype(vectors.dtype),
         phases=phases.astype(vectors.dtype),
         amplitude=amplitude,

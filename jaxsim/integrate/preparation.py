@@ -7,7 +7,7 @@ import diffrax as dfx
 import jax
 import jax.numpy as jnp
 
-from ..boxes import BoxFunction
+from ..boxes import placed
 from ..equations import Equation, is_field
 from ..spaces import NoDiagonalForm, Space
 from .constrained import constrained
@@ -108,9 +108,8 @@ def check_state(equation, u0):
     if not all(is_field(f) for f in jax.tree.leaves(u0, is_leaf=is_field)):
         raise TypeError("the initial state must be a Field (space.field(...)) or a pytree of Fields.")
     for space in {id(f.space): f.space for f in jax.tree.leaves(u0, is_leaf=is_field)}.values():
-        for part in jax.tree.leaves(equation, is_leaf=_depends_on_box):  # here, where numbers are not traced yet
-            if _depends_on_box(part) and getattr(space, "grid", None) is not None:
-                part.on(space.grid, getattr(space, "periodic", None))
+        if getattr(space, "grid", None) is not None:  # refused here, where numbers are not traced yet
+            placed(equation, space.grid, getattr(space, "periodic", None))
     equation.check(u0)
 
 
@@ -127,10 +126,6 @@ def check_solver(solver: dfx.AbstractSolver, equation: Equation, y0):
 def spaces_of(u0):
     """The space of every field of a state."""
     return jax.tree.map(lambda f: f.space, u0, is_leaf=is_field)
-
-
-def _depends_on_box(node) -> bool:
-    return isinstance(node, BoxFunction)
 
 
 def _is_space(node) -> bool:
