@@ -3,7 +3,7 @@
 import ast
 from pathlib import Path
 
-from mutants import Source, mutations, known_by
+from mutants import Source, known_by, mutations
 
 TEXT = '''
 """Text with 1 + 2 is left alone."""
