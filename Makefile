@@ -7,7 +7,7 @@ BENCHMARKS := $(filter-out _% report,$(sort $(basename $(notdir $(wildcard bench
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test validate lint types docs bench clean
+.PHONY: help venv demo test mutants validate lint types docs bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ demo: $(STAMP)  ## recover the forcing of a turbulent flow by gradients through 
 
 test: $(STAMP)  ## fast tests
 	$(BIN)/python -m pytest -n 2 -q
+
+mutants: $(STAMP)  ## what small mistakes in FILE=jaxsim/... survive its tests (or TESTS=...)
+	@test -n "$(FILE)" || { echo "Say which file: make mutants FILE=jaxsim/norms.py [TESTS=... LINES=40-90 LIMIT=60 AT_MOST=50]" >&2; exit 1; }
+	@$(BIN)/python tests/mutants.py $(FILE) --tests='$(TESTS)' --lines='$(LINES)' $(if $(LIMIT),--limit=$(LIMIT)) $(if $(AT_MOST),--at-most=$(AT_MOST))
 
 validate: $(STAMP)  ## slow physics validation
 	$(BIN)/python -m pytest -n 2 -q -m slow

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 
+from .boxes import placed
 from .field import Field, matched
 from .norms import power_of_two
 from .sizes import whole
@@ -253,8 +254,12 @@ def sample(function: Callable, t, u: Field) -> Field:
     """A function of time and position, `function(t, x, ...)`, as a field on the space of `u`.
 
     The function gets one array per axis and returns values of shape `(..., *grid)`, taken in the precision of `u`.
+    Those of `js.initial` and the forces of `js.equations` take the box of the space.
     """
-    return u.space.in_precision(_field(u).space.sample(function, t), u)
+    grid = getattr(_field(u).space, "grid", None)
+    if grid is not None:
+        function = placed(function, grid, getattr(u.space, "periodic", None))
+    return u.space.in_precision(u.space.sample(function, t), u)
 
 
 def sum_fields(fields) -> Field:

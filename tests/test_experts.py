@@ -117,6 +117,11 @@ def test_coupled_experts_meet_an_equation_and_their_gradients_are_right():
     field = solved.value
     left, right = (field.expert(k)(jnp.array(0.4), jnp.array(0.5)) for k in (0, 1))
     np.testing.assert_allclose(left, right, atol=1e-3)
+    places = experts.partition.interfaces(6)[0].points[0]
+    jumps = jax.jit(jax.vmap(lambda place: jnp.subtract(*(
+        jnp.stack(jax.value_and_grad(field.expert(k), 1)(*place)) for k in (0, 1)))))(places)  # fmt: skip
+    rows = jnp.sqrt(jnp.mean(400 * jumps[:, 0] ** 2 + jumps[:, 1] ** 2))  # of the values and of the normal derivatives
+    np.testing.assert_allclose(solved.residual["interface"], rows, rtol=1e-6)
     u = js.Function(field, 1, ())
     np.testing.assert_allclose(js.laplacian(u)(0.5, 0.3), -(np.pi**2) * EXACT, rtol=0.05)
     assert abs(js.residual(js.equations.Diffusion(0.05), u)(0.5, 0.3)) < 0.05

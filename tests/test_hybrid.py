@@ -93,3 +93,10 @@ def test_bad_parts_are_refused():
     with pytest.raises(TypeError, match="returned components"):
         twice = Hybrid(js.equations.LotkaVolterra(1.0, 1.0, 1.0, 1.0), lambda t, u: (u, u))
         js.residual(twice, js.Point().field([1.0, 2.0]))(0.0)
+
+
+def test_a_learned_term_is_dealiased_by_its_degree():
+    u = js.Fourier(js.Grid(8)).field(lambda x: jnp.sin(2 * jnp.pi * x))
+    for degree in (2, 5):
+        assert u.space.peak(Pointwise(Reaction(jnp.asarray(0.5)), degree)(0.0, u)) == degree
+    assert Pointwise(Reaction(jnp.asarray(0.5))).degree == 2

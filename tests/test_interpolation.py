@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import jaxsim as js
+from jaxsim.spaces._windows import windows
 
 BOX = ((0.5, -1.0), (0.5 + np.pi, 1.0))
 
@@ -185,3 +186,21 @@ def test_what_cannot_be_moved():
         js.interpolate(u.values, fourier(8, 8))
     with pytest.raises(TypeError, match="no nodes"):
         js.interpolate(u, js.Function(smooth).space)
+
+
+@pytest.mark.parametrize("width", [2, 4, 6])
+def test_windows_are_centered_wherever_walls_let_them(width):
+    """As many nodes on either side of a point, also where cells are stretched and across a period."""
+    uneven = js.Grid(24, -1.0, 2.0, js.TanhStretching(1.0)).centers(0)
+    even = np.linspace(-1.0, 2.0, 25)[:-1]
+    points = np.linspace(-0.99, 1.99, 301)
+    for nodes, spacing in ((even, even[1] - even[0]), (uneven, None)):
+        numbers, weights = windows(points, nodes, spacing, width, periodic=False)
+        before = np.searchsorted(nodes, points, side="right")
+        assert np.all(np.diff(numbers, axis=1) == 1)
+        np.testing.assert_array_equal(numbers[:, 0], np.clip(before - width // 2, 0, 24 - width))
+        np.testing.assert_allclose(np.sum(weights * nodes[numbers], 1), points, atol=1e-12)
+    numbers, weights = windows(points, even, even[1] - even[0], width, periodic=True)
+    away = (even[numbers] - points[:, None] + 1.5) % 3.0 - 1.5  # the nearest image
+    assert np.all(np.sum(away <= 0, 1) == width // 2)
+    np.testing.assert_allclose(np.sum(weights * away, 1), 0, atol=1e-12)

@@ -160,3 +160,14 @@ def test_a_step_is_bent_by_the_second_derivative_of_the_rows(system):
         model, state = eqx.filter_jit(lambda flat, m=method: m.step(blocks, flat, m.init(blocks, flat)))(flat)
         assert state.gain > 0
         np.testing.assert_allclose(model - flat, expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize(("curvature", "bent"), [(3.8, True), (4.2, False)])
+@pytest.mark.parametrize("size", [1.0, 1e6])
+def test_a_step_is_bent_by_no_more_than_half_its_length(curvature, bent, size):
+    """Row s (-1 + w + c w² / 2) with damping 1 s²: the step is 1/2, and half its acceleration -c / 16."""
+    row = Rows(lambda w, s: size * (-1 + w[0] + curvature / 2 * w[0] ** 2 + 0 * s), jnp.zeros(1))
+    method, w = LevenbergMarquardt(damping=1.0, trials=1), jnp.zeros(1)
+    moved, state = method.step([row], w, method.init([row], w))
+    assert state.gain > 0
+    np.testing.assert_allclose(moved, 0.5 - bent * curvature / 16, rtol=1e-10)

@@ -20,6 +20,7 @@ from jaxsim.integrate import (
     smape,
     valid_prediction_time,
 )
+from jaxsim.integrate.lyapunov import _scatter
 
 
 def matrix_field(t, y, matrix):
@@ -264,3 +265,10 @@ def test_a_prediction_needs_its_truth():
         valid_prediction_time(TRUTH, TRUTH, TIMES, error=lambda a, b: jnp.abs(a - b))
     with pytest.raises(ValueError, match="does not change"):
         normalized_error(np.ones((3, 2)), np.ones((3, 2)))
+
+
+def test_the_standard_error_is_that_of_a_mean():
+    """Of independent rates it is their deviation over the root of their number, whatever the blocks."""
+    rates = 3.0 + 2.0 * jax.random.normal(jax.random.key(0), (4000, 2))
+    for blocks in (50, 200):
+        np.testing.assert_allclose(_scatter(rates, blocks), 2.0 / np.sqrt(4000), rtol=0.2)

@@ -236,3 +236,32 @@ def test_vmap_over_a_parameter_keeps_the_starter_out_of_the_loop():
     batch = jax.tree.map(lambda a: jnp.stack([a, a]), (problem.start, state))
     jaxpr = jax.make_jaxpr(jax.vmap(step))(*batch)
     assert any(equation.primitive.name == "cond" for equation in jaxpr.eqns)
+
+
+class Square(js.Equation):
+    """u_t = -u + c (t + t²/2), which c t²/2 solves and exponential schemes of order 3 integrate exactly."""
+
+    size: float
+
+    def linear(self, u):
+        return -u
+
+    def nonlinear(self, t, u):
+        return js.sample(lambda t, x: self.size * (t + t**2 / 2) + 0 * x, t, u)
+
+
+def test_dense_output_is_exact_where_the_steps_are():
+    """In the starter's steps and after them: values and slopes at both ends of a step are those of the solution."""
+    u0 = js.Fourier(js.Grid(4)).field(lambda x: 1e3 * 0.3**2 / 2 + 0 * x)
+    run = js.solve(Square(1e3), u0, t0=0.3, t1=1.1, dt=0.1, solver=ETDAB3(), saveat=dfx.SaveAt(dense=True))
+    for t in (0.33, 0.47, 0.75, 1.02, 1.08):
+        np.testing.assert_allclose(u0.space.bind(run.evaluate(t)).values, 1e3 * t**2 / 2, rtol=1e-11)
+
+
+def test_dense_output_of_implicit_schemes_has_the_walls_of_both_ends_of_a_step():
+    """u = x² + 2 D t between walls that follow it, linear in time: the scheme and all between its steps are exact."""
+    exact = lambda t, x: 1e3 * (x**2 + 0.2 * t)
+    u0 = js.FiniteDifference(js.Grid(8), js.Dirichlet(exact), order=4).field(lambda x: exact(0.0, x))
+    run = js.solve(js.equations.Diffusion(0.1), u0, t1=0.5, dt=0.1, solver=SBDF2(), saveat=dfx.SaveAt(dense=True))
+    for t in (0.03, 0.27, 0.45):
+        np.testing.assert_allclose(run.evaluate(t), exact(t, u0.space.coordinates()[0]), rtol=1e-10)

@@ -160,7 +160,7 @@ def test_shell_spectrum_of_one_wave_and_of_noise_sums_to_the_energy(real):
     )
     expected = np.where(wave_numbers == 5, 0.5 * 9 / 2, 0)
     np.testing.assert_allclose(power, expected, atol=1e-12)
-    noise = js.initial.solenoidal_noise(jax.random.key(0), peak=4.0)
+    noise = js.initial.solenoidal_noise(jax.random.key(0), peak=4.0, length=2 * np.pi)
     u = space.field(lambda x, y: noise(x, y) + (0 if real else 0j))
     np.testing.assert_allclose(plot.shell_spectrum(u)[1].sum(), 0.5 * js.norm(u) ** 2 / space.volume, rtol=1e-10)
 

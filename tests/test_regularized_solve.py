@@ -16,6 +16,7 @@ from jaxsim.neural_de import (
     LocalStiffness,
     MonitoredSolver,
     StepCount,
+    StepHeuristics,
     effort,
     regularized_solve,
 )
@@ -54,7 +55,10 @@ def test_the_solution_is_that_of_diffrax():
     squared, mean = solved(GlobalError(power=2))[1], solved(GlobalError(mean=True))[1]
     assert squared < penalty
     np.testing.assert_allclose(mean, penalty / run.stats["num_accepted_steps"])
-    assert 0.5 < solved(StepCount())[1] / run.stats["num_accepted_steps"] < 1.5
+    count = solved(StepCount())[1]
+    assert 0.5 < count / run.stats["num_accepted_steps"] < 1.5
+    sums = StepHeuristics(*(jnp.asarray(n) for n in (1.0, 2.0, 6.0, 3.0, 4.0, 5)))
+    assert StepCount()(sums, 0.5) == 12  # a controller that aims lower takes more steps
 
 
 @pytest.mark.slow

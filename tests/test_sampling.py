@@ -67,6 +67,7 @@ def test_box_has_its_points_inside_and_knows_others():
     assert BOX.volume == 4.0 and BOX.shrunk((0.5, 0, 0.25)) == Box((0.5, 1.5), (-1, 3.25), (1, 3.75))
     steady = Box(None, (0.0, 1.0, 2.0), (1.0, 3.0, 5.0)).shrunk((0.25, 0.5, 1.0))
     assert steady == Box(None, (0.25, 1.5, 3.0), (0.75, 2.5, 4.0)) and steady.size == 3  # no axis is taken for time
+    assert Box((0, 1)).shrunk(0.25) == Box((0.25, 0.75))
     assert Box.of(js.Grid(8, -1.0, 2.0), (0, 1)) == Box((0.0, 1.0), (-1.0,), (2.0,))
     assert Box((0, 1), (2.0,), (2.0,)).uniform(3, KEY).tolist()[2][1] == 2.0
     single = jax.eval_shape(lambda: (sobol(4, 2, KEY, jnp.float32), BOX.latin_hypercube(4, KEY, jnp.float32)))

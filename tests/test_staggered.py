@@ -210,6 +210,34 @@ def test_net_inflow_is_refused():
         jax.block_until_ready(traced(0.5))
 
 
+@pytest.mark.parametrize("unit", [1e-3, 1e3])
+def test_a_box_balances_within_a_few_percent_in_any_unit(unit):
+    """What a quadrature over 16 cells may leave is let pass, 2/16² and 1 %; more is not."""
+    grid = js.Grid((16, 16), 0.0, unit)
+
+    def field(excess):
+        leaves = js.Inflow((unit * (1 + excess), 0.0))
+        return js.Staggered(grid, ((js.Inflow((unit, 0.0)), leaves), SLIP)).field(lambda x, y: (0 * x, 0 * y))
+
+    field(0.03), field(-0.03)
+    for excess in (0.06, -0.06):
+        with pytest.raises(ValueError, match="Net inflow: -?[0-9.e-]+"):
+            field(excess)
+
+
+@pytest.mark.parametrize("end", [0, 1])
+def test_a_convective_outflow_carries_the_flow_out_at_either_side(end):
+    grid = js.Grid((5, 4), 0.0, (2.0, 1.0), (js.SinhStretching(1.0, 0.3), None))
+    sides = [js.Inflow(((1.0, -1.0)[end], 0.0))] * 2
+    sides[end] = js.ConvectiveOutflow(3.0)
+    space = js.Staggered(grid, (tuple(sides), SLIP))
+    u = space.field(lambda x, y: (x**2 * (1 + y), 0 * y))
+    wall, inner = (grid.faces(0)[k] for k in ((0, 1), (-1, -2))[end])
+    slope = (wall**2 - inner**2) / abs(wall - inner) * (1 + grid.centers(1))
+    rate = space.split(js.convection(u))[0].values[-end]
+    np.testing.assert_allclose(rate, 3.0 * slope, rtol=1e-12)
+
+
 def test_bad_fields():
     space = js.Staggered(js.Grid((8, 8)), WALL)
     u = space.field(lambda x, y: (x, y))

@@ -76,3 +76,19 @@ def test_a_tolerance_in_diffrax():
                           stepsize_controller=Tolerance(1e-6, None, space, y0))  # fmt: skip
     same = js.solve(js.equations.Burgers(0.1), u0, t1=1.0, rtol=1e-6)
     np.testing.assert_allclose(space.bind(run.ys[-1]).values, same.ys[-1].values, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [1e-20, 1e3])
+def test_defaults_are_in_the_unit_of_the_field(size):
+    """Newton's method in implicit solvers is told what is small: a part of the largest component, not of one."""
+    space = js.Fourier(js.Grid(8, 0.0, 2 * np.pi))
+    y0 = space.state(space.field(lambda x: size * jnp.stack([jnp.sin(x), 3 * jnp.cos(x)])))
+    np.testing.assert_allclose(Tolerance(1e-4, None, space, y0).atol, 1e-4 * 3 * size / np.sqrt(2), rtol=1e-12)
+    assert Tolerance(1e-4, 0.5 * size, space, y0).atol == 0.5 * size
+    assert Tolerance(1e-4, None, space, 0 * y0).atol == 1e-4
+
+
+def test_a_run_with_an_absolute_tolerance_has_the_default_relative_one():
+    equation, start = js.equations.LotkaVolterra(1.0, 1.0, 1.0, 1.0), js.Point().field([1e3, 1e2])
+    run = lambda **given: js.solve(equation, start / 1e2, t1=1.0, atol=0.0, **given).stats["num_steps"]
+    assert run() == run(rtol=1e-5) != run(rtol=1e-4)

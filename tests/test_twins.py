@@ -35,7 +35,7 @@ UNITS = {
     **dict.fromkeys(("drag", "rotation", "mass", "rate", "frequencies", "dissociation"), RATE),
     **dict.fromkeys(("decay_a", "decay_b", "decay_c"), RATE),
     **dict.fromkeys(("source_a", "source_b", "source_c"), (0, -1, 1)), "association": (0, -1, -1),
-    "wave_number": (-1, 0, 0), "wave_vectors": (-1, 0, 0), "amplitude": (1, -2, 0), "directions": PURE, "phases": PURE,
+    "wave_number": (-1, 0, 0), "waves": PURE, "amplitude": (1, -2, 0), "directions": PURE, "phases": PURE,
     "width": (1, 0, 0), "gradient": (-1, 0, 1), "buoyancy": (1, -2, -1),
     "destabilization": DIFFUSIVITY, "hyperviscosity": (4, -1, 0),
 }  # fmt: skip
@@ -88,7 +88,7 @@ ODD = {
     "shallow water": {"rotation": "xy"},
     "Boussinesq": {"buoyancy": "y", "gradient": "y"},
 }
-VECTORS = {"velocity", "mean_flow", "gradient", "mean_field", "wave_vectors", "directions"}  # where they have axes
+VECTORS = {"velocity", "mean_flow", "gradient", "mean_field", "waves", "directions"}  # where they have axes
 UPRIGHT = {"Boussinesq"}  # gravity tells its axes apart
 LINEAR = [name for name, (*_, degree) in ALL.items() if degree == 1]
 DEPENDS_ON_TIME = {"vorticity", "velocity 2", "passive scalar", "Boussinesq", "magnetohydrodynamics"}
@@ -204,7 +204,7 @@ def mirrored(name, u, axes):
         if key in VECTORS and leaf.ndim:
             return leaf * np.array([sign("x", [0]) if axis in axes else 1.0 for axis in range(dimension)])
         # Kolmogorov's force along x changes with y.
-        return leaf * sign("xy" if key == "wave_number" and "forcing" in path else ODD.get(name, {}).get(key, ""), axes)
+        return leaf * sign("xy" if key == "waves" else ODD.get(name, {}).get(key, ""), axes)
 
     values = u.values
     for axis in axes:
@@ -248,7 +248,7 @@ def test_axes_exchanged(name, oblong):
         return leaf * (-1.0 if ODD.get(name, {}).get(key) == "xy" else 1.0)
 
     # Kolmogorov's force knows its axis: left out in both runs.
-    free = parameters(equation, lambda key, leaf, path: leaf * (0 if key == "wave_number" and "forcing" in path else 1))
+    free = parameters(equation, lambda key, leaf, path: leaf * (0 if key == "waves" and not leaf.ndim else 1))
     box = dict(nodes=(8, 10), sides=(1.0, 2.0)) if oblong else {}
     u = state(name, **box)
     other = state(name, **{key: pair[::-1] for key, pair in box.items()}).space

@@ -67,6 +67,11 @@ def require_components(equation: Any, u: Field, components: tuple[int, ...], mea
         raise ValueError(f"{type(equation).__name__} needs {wanted}, {meaning}; got components {u.shape}.")
 
 
+def is_periodic(u: Field) -> bool:
+    """Whether a field is known to be periodic along every axis."""
+    return all(getattr(u.space, "periodic", (False,)))
+
+
 def require_complex(equation: Any, u: Field) -> None:
     """`ValueError` for a real field where the unknown is complex."""
     if not jnp.issubdtype(u.dtype, jnp.complexfloating):

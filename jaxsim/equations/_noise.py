@@ -9,23 +9,24 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from ..boxes import BoxFunction, Sides, per_axis, with_sides_of
 from ..norms import power_of_two
 from ._checks import as_array
 
 _CHUNK = 4096  # points that are evaluated together, where the points are no grid
 
 
-class RandomSeries(eqx.Module):
+class RandomSeries(BoxFunction):
     """A periodic random field: a real Fourier series with normally distributed coefficients.
 
-    Called with coordinates, `series(x)`, `series(x, y)` or `series(x, y, z)`, it gives the values there; so
-    that it goes into `space.field`, and as a function of position into networks and forces. Coefficients
-    depend on the key, the number of axes and the box, not on the points or their precision.
+    It goes into `space.field` and takes the box of the space. Called with coordinates, `series(x)`, `series(x, y)` or
+    `series(x, y, z)`, it gives the values there, for networks and functions of one's own; then it must be told its
+    `length`. Coefficients depend on the key, the number of axes and the box, not on the points or their precision.
 
     - `deviation`: standard deviation of the modes as a function of the wave number.
     - `root_mean_square`: of the field; exactly so for each draw where `normalized`, else in the mean.
     - `cutoff`: largest wave number kept, in waves per `length[0]`; a ball, or a cube where `cubic`.
-    - `length`: sides of the box, one number or one per axis.
+    - `length`: sides of the box, one number or one per axis; `None` for those of the space that it is put on.
     - `solenoidal`: a velocity without divergence, one component per axis, instead of a scalar.
     """
 
@@ -33,7 +34,7 @@ class RandomSeries(eqx.Module):
     deviation: Callable
     root_mean_square: jax.Array = eqx.field(converter=as_array)
     cutoff: float = eqx.field(static=True)
-    length: float | tuple[float, ...] = eqx.field(static=True)
+    length: Sides | None = eqx.field(static=True)
     normalized: bool = eqx.field(static=True, default=True)
     cubic: bool = eqx.field(static=True, default=False)
     solenoidal: bool = eqx.field(static=True, default=False)
@@ -41,8 +42,9 @@ class RandomSeries(eqx.Module):
     def __check_init__(self):
         if not self.cutoff >= 1:
             raise ValueError(f"a random series keeps at least wave number 1, got a cutoff of {self.cutoff}.")
-        if not np.all(np.asarray(self.length) > 0):
-            raise ValueError(f"`length` must be positive, got {self.length}.")
+
+    def on(self, grid, periodic=None) -> "RandomSeries":
+        return with_sides_of(self, grid)
 
     def __call__(self, *coordinates: jax.Array) -> jax.Array:
         dimension = len(coordinates)
@@ -56,10 +58,12 @@ class RandomSeries(eqx.Module):
         return _evaluate(coefficients, numbers, coordinates)
 
     def _lengths(self, dimension: int) -> tuple[float, ...]:
-        lengths = np.asarray(self.length, float)
-        if lengths.ndim and len(lengths) != dimension:
-            raise ValueError(f"`length` has {len(lengths)} sides, but the field was given {dimension} coordinates.")
-        return tuple(float(v) for v in np.broadcast_to(lengths, (dimension,)))
+        if self.length is None:
+            raise ValueError(
+                "nothing says how large the box of this random field is: hand it to `space.field` as it is, which "
+                "takes the box of the space, or give `length`, one side or one per axis (2 pi in earlier versions)."
+            )
+        return per_axis(self.length, dimension)
 
     def _coefficients(self, waves: list[np.ndarray]) -> jax.Array:
         lengths = self._lengths(len(waves))

@@ -25,11 +25,18 @@ def velocity(vorticity: Field) -> Field:
         no periodic velocity has one.
 
     **Returns:** a field with two components.
+
+    **Raises:** `ValueError` between walls, where the vorticity on them is unknown.
     """
     if vorticity.space.dimension != 2 or vorticity.shape != ():
         raise ValueError(
             "velocity needs a scalar vorticity in two dimensions; "
             f"got components {vorticity.shape} in {vorticity.space.dimension}."
+        )
+    if not all(getattr(vorticity.space, "periodic", (True,))):
+        raise ValueError(
+            "a flow by its vorticity needs a periodic box: between walls nothing says what the vorticity is at them. "
+            "Take the velocity, js.equations.NavierStokesVelocity or ThermalConvection on js.Staggered(grid, ...)."
         )
     return curl(-inverse_laplacian(vorticity))
 

@@ -1,6 +1,7 @@
 """Body forces: callables of time and position, with their parameters as array leaves.
 
-Forces add and scale: `kolmogorov(4) + 0.5 * band_limited(key)` is a force.
+Forces add and scale: `kolmogorov(4) + 0.5 * band_limited(key)` is a force. They take the box of the space that they act
+on, and count waves per box.
 """
 
 import abc
@@ -11,13 +12,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..boxes import BoxFunction, Sides, per_axis, sides, with_sides_of
 from ._checks import as_array, like
 
 
-class Force(eqx.Module):
+class Force(BoxFunction):
     """A body force per unit mass, called as `force(t, x, y)` or `force(t, x, y, z)`.
 
-    It returns one component per axis, shape `(d, *x.shape)`, in the precision of the coordinates.
+    It returns one component per axis, shape `(d, *x.shape)`, in the precision of the coordinates. A force that depends
+    on the box writes `on` too; see `jaxsim.boxes.BoxFunction`.
     """
 
     @abc.abstractmethod
@@ -71,53 +74,83 @@ class _Uniform(Force):
 
 
 class _Kolmogorov(Force):
-    wave_number: jax.Array = eqx.field(converter=as_array)
+    waves: jax.Array = eqx.field(converter=as_array)
     amplitude: jax.Array = eqx.field(converter=as_array)
+    length: Sides | None = eqx.field(static=True, default=None)
+
+    def on(self, grid, periodic=None) -> Force:
+        if (periodic is None or all(periodic[1:2])) and not isinstance(self.waves, jax.core.Tracer):
+            waves = np.asarray(self.waves)
+            if not np.all(np.abs(waves - np.round(waves)) <= 1e-5 * np.maximum(1, np.abs(waves))):
+                raise ValueError(
+                    f"kolmogorov: `wave_number` counts waves per box, a whole number on a periodic one; got {waves}."
+                )
+        return with_sides_of(self, grid)
 
     def __call__(self, t, *x):
         _require_axes("kolmogorov", x, 2, 3)
-        y = x[1]
-        along = like(self.amplitude, y) * jnp.sin(like(self.wave_number, y) * y)
+        y, side = x[1], per_axis(2 * np.pi if self.length is None else self.length, len(x))[1]
+        along = like(self.amplitude, y) * jnp.sin(2 * np.pi / side * like(self.waves, y) * y)
         return jnp.stack(jnp.broadcast_arrays(along, *(jnp.zeros_like(c) for c in x))[: len(x)])
 
 
 class _BandLimited(Force):
-    """Waves `directions * Re(a(t) exp(i wave_vectors.x))`, each amplitude a sum of cosines of time."""
+    """Waves `direction * Re(a(t) exp(i k.x))` with `k = 2 pi waves / sides`, each `a` a sum of cosines of time."""
 
-    wave_vectors: jax.Array  # (modes, d), radians per length
-    directions: jax.Array  # (modes, d), unit and normal to the wave vectors
+    waves: jax.Array  # (modes, d), whole waves per box
+    directions: jax.Array  # (modes, d), unit and normal to `waves`; where sides differ the part along k is taken off
     frequencies: jax.Array  # (modes, 2, tones)
     phases: jax.Array  # (modes, 2, tones)
     amplitude: jax.Array = eqx.field(converter=as_array)
+    length: Sides | None = eqx.field(static=True, default=None)
+
+    def on(self, grid, periodic=None) -> Force:
+        if grid.dimension != self.waves.shape[1]:
+            return self  # refused when called
+        return with_sides_of(self, grid)
 
     def __call__(self, t, *x):
-        modes, dimension = self.wave_vectors.shape
+        modes, dimension = self.waves.shape
         _require_axes("band_limited", x, dimension)
+        if self.length is None:
+            raise ValueError(
+                "band_limited: nothing says how large the box is: let it force an equation on a grid, which takes the "
+                "box of the space, or give `length`, one side or one per axis (2 pi in earlier versions)."
+            )
+        sides = np.asarray(per_axis(self.length, dimension))
+        scaled = self.waves * jnp.asarray(sides[0] / sides, self.waves.dtype)
+        along = jnp.sum(scaled * self.directions, 1) / jnp.sum(scaled * scaled, 1)
+        directions = self.directions - along[:, None] * scaled
+        directions = directions / jnp.linalg.norm(directions, axis=1, keepdims=True)
+        vectors = 2 * np.pi / sides[0] * scaled
         dtype = jnp.result_type(*x)
         tones = self.frequencies.shape[-1]
         angle = self.frequencies.astype(dtype) * jnp.asarray(t, dtype) + self.phases.astype(dtype)
         scale = self.amplitude.astype(dtype) * float(np.sqrt(2 / (modes * tones)))
         cosine, sine = jnp.moveaxis(scale * jnp.sum(jnp.cos(angle), -1), -1, 0)  # (modes,) each
-        place = sum(jnp.multiply.outer(k, c) for k, c in zip(self.wave_vectors.T.astype(dtype), x))
+        place = sum(jnp.multiply.outer(k, c) for k, c in zip(vectors.T.astype(dtype), x))
         wave = like(cosine, place) * jnp.cos(place) + like(sine, place) * jnp.sin(place)
-        return jnp.tensordot(self.directions.T.astype(dtype), wave, 1)
+        return jnp.tensordot(directions.T.astype(dtype), wave, 1)
 
 
-def kolmogorov(wave_number: Any = 4.0, amplitude: Any = 1.0) -> Force:
-    """Kolmogorov's shear force, $f = (a \\sin(k y), 0)$, with a zero third component in space.
+def kolmogorov(wave_number: Any = 4.0, amplitude: Any = 1.0, length: Any = None) -> Force:
+    """Kolmogorov's shear force, $f = (a \\sin(k y), 0)$ with $k = 2\\pi n/L$, and a zero third component in space.
 
     **Arguments:**
 
-    - `wave_number`: $k$, radians per length; a whole number on a box of side $2\\pi$, a multiple of $2\\pi/L$
-        on others.
+    - `wave_number`: $n$, waves per box along the second axis; a whole number where that is periodic.
     - `amplitude`: $a$, length/time².
+    - `length`: side $L$ of the box, or one per axis. `None` takes that of the space; called by itself or on a
+        `js.Function`, where there is no box, it is then $2\\pi$.
+
+    **Raises:** `ValueError` on a space whose sides are not those given, or for waves that do not fit in it.
 
     **Returns:** a `Force`. With viscosity $\\nu$ and drag $\\mu$ it has the steady flow
     $u = f / (\\nu k^2 + \\mu)$.
 
     Reference: Meshalkin and Sinai, J. Appl. Math. Mech. 25, 1700 (1961).
     """
-    return _Kolmogorov(wave_number, amplitude)
+    return _Kolmogorov(wave_number, amplitude, sides(length))
 
 
 def uniform_force(value: Any) -> Force:
@@ -140,7 +173,7 @@ def band_limited(
     correlation_time: float = 1.0,
     modes: int = 16,
     dimension: int = 2,
-    length: float = 2 * np.pi,
+    length: Any = None,
     tones: int = 8,
 ) -> Force:
     """A random force without divergence on a band of wave numbers, smooth in time.
@@ -154,17 +187,19 @@ def band_limited(
     **Arguments:**
 
     - `key`: a `jax.random` key; equal keys give equal forces on every grid.
-    - `low`, `high`: the shell $k_1, k_2$, in whole waves per box.
+    - `low`, `high`: the shell $k_1, k_2$, in whole waves per box; an ellipsoid of wave vectors where sides differ.
     - `amplitude`: root mean square of the force over realizations, time and space, length/time².
     - `correlation_time`: $\\tau$, positive.
     - `modes`: number of waves; a wave vector may be drawn twice.
     - `dimension`: 2 or 3.
-    - `length`: side of the box, the same on every axis.
+    - `length`: side of the box, or one per axis. `None` takes those of the space; by itself or on a `js.Function`,
+        where there is no box, it must be given.
     - `tones`: cosines per amplitude; more are closer to Gaussian.
 
     **Returns:** a `Force`.
 
-    **Raises:** `ValueError` for an empty shell and for numbers out of range.
+    **Raises:** `ValueError` for an empty shell, for numbers out of range, and on a space whose sides are not those
+    given.
 
     Reference: Kraichnan, Phys. Fluids 13, 22 (1970), for random Fourier modes.
     """
@@ -172,8 +207,8 @@ def band_limited(
         raise ValueError(f"band_limited: `dimension` is 2 or 3, got {dimension}.")
     if modes < 1 or tones < 1:
         raise ValueError(f"band_limited: `modes` and `tones` must be at least 1, got {modes} and {tones}.")
-    if not (correlation_time > 0 and length > 0):
-        raise ValueError("band_limited: `correlation_time` and `length` must be positive.")
+    if not correlation_time > 0:
+        raise ValueError("band_limited: `correlation_time` must be positive.")
     shell = _shell(low, high, dimension)
     choice, frame, frequency, phase = jax.random.split(key, 4)
     # Drawn in single precision, so that a key means one force whatever the precision of a run.
@@ -186,11 +221,12 @@ def band_limited(
     else:
         normals = jnp.cross(vectors, jax.random.normal(frame, (modes, 3), jnp.float32).astype(vectors.dtype))
     return _BandLimited(
-        wave_vectors=2 * np.pi / length * vectors,
+        waves=vectors,
         directions=normals / jnp.linalg.norm(normals, axis=1, keepdims=True),
         frequencies=frequencies.astype(vectors.dtype),
         phases=phases.astype(vectors.dtype),
         amplitude=amplitude,
+        length=sides(length),
     )
 
 

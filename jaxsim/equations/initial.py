@@ -1,9 +1,11 @@
-"""Initial conditions: callables of the coordinates, for `space.field`, `js.Function` and forces.
+"""Initial conditions: functions of the coordinates, for `space.field`, `js.Function` and forces.
 
+Handed to `space.field` as they are, they take the box of the space: they have its periods, and count waves per box.
 Random fields are the same on every grid for the same key. Exact solutions are `Profile`s that also know later
 times. Values come in the precision of the coordinates.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..boxes import BoxFunction, Sides, per_axis, sides, with_sides_of
+from ..grid import Grid
 from ._checks import as_array
 from ._noise import Flat, Peaked, PowerLaw, RandomSeries
 
@@ -36,19 +40,40 @@ __all__ = [
     "truncated_series",
 ]
 
-Box = float | tuple[float, ...]
-
-
-class Profile(eqx.Module):
+class Profile(BoxFunction):
     """A formula: `profile(x, ...)` is the field at time zero, `profile.solution(t, x, ...)` the field later.
 
-    `js.Function(profile.solution)` is the exact solution as a field. Where no solution is known, `solution`
-    raises.
+    `space.field(profile)` and `js.sample(profile.solution, t, u)` are the profile on the box of the space, which
+    `profile.on(grid)` makes: waves have its periods, and distances are those to the nearest image.
+    `js.Function(profile.solution)` is the exact solution as a field. Where no solution is known, `solution` raises.
     """
 
     formula: Callable = eqx.field(static=True)
     parameters: tuple
     solved: bool = eqx.field(static=True, default=True)
+    length: Sides | None = eqx.field(static=True, default=None)
+    grid: Grid | None = eqx.field(static=True, default=None)
+    periodic: tuple[bool, ...] = eqx.field(static=True, default=())
+
+    def on(self, grid, periodic=None) -> "Profile":
+        periodic = (True,) * grid.dimension if periodic is None else tuple(periodic)
+        if self.formula in (_burgers_wave, _fisher_wave, _tanh_front) and periodic[0]:
+            raise ValueError(
+                f"{self.formula.__name__.strip('_')} is a front, which would jump where the first axis closes: put "
+                "walls there, as in js.FiniteDifference(grid, js.Neumann())."
+            )
+        return dataclasses.replace(with_sides_of(self, grid), grid=grid, periodic=periodic)
+
+    def sides(self, dimension: int, default: float = 2 * np.pi) -> tuple[float, ...]:
+        """The sides of the box: those of the space, those given, or the default."""
+        return per_axis(default if self.length is None else self.length, dimension)
+
+    def away(self, axis: int, offset: jax.Array) -> jax.Array:
+        """An offset along an axis, from the nearest image where the axis is known to be periodic."""
+        if not (self.periodic and self.periodic[axis]):
+            return offset
+        side = self.grid.lengths[axis]
+        return offset - side * jnp.round(offset / side)
 
     def __call__(self, *x: jax.Array) -> jax.Array:
         return self._at(0.0, *x)
@@ -61,17 +86,17 @@ class Profile(eqx.Module):
 
     def _at(self, t, *x):
         dtype = jnp.result_type(float(0), *x)
-        parameters = (jnp.asarray(p).astype(dtype) for p in self.parameters)
-        return self.formula(*parameters, t, *(jnp.asarray(c, dtype) for c in x))
+        parameters = (None if p is None else jnp.asarray(p).astype(dtype) for p in self.parameters)
+        return self.formula(self, *parameters, t, *(jnp.asarray(c, dtype) for c in x))
 
 
-def _profile(formula: Callable, *parameters: Any, solved: bool = True) -> Profile:
-    return Profile(formula, tuple(as_array(p) for p in parameters), solved)
+def _profile(formula: Callable, *parameters: Any, solved: bool = True, length: Any = None) -> Profile:
+    return Profile(formula, tuple(as_array(p) for p in parameters), solved, sides(length))
 
 
 # -- random fields -------------------------------------------------------------------------------------------
 def filtered_noise(
-    key: jax.Array, peak: float = 4.0, root_mean_square: Any = 1.0, length: Box = 2 * np.pi
+    key: jax.Array, peak: float = 4.0, root_mean_square: Any = 1.0, length: Any = None
 ) -> RandomSeries:
     """A random scalar, such as a vorticity, with the energy spectrum $E(k) \\propto k^4 e^{-2 (k/p)^2}$.
 
@@ -80,16 +105,18 @@ def filtered_noise(
     - `key`: a `jax.random` key.
     - `peak`: $p$, where the spectrum has its maximum, in waves per box; modes up to $2.5 p$ are kept.
     - `root_mean_square`: of the field, exactly.
-    - `length`: side of the box, or one per axis. The field has this period; `peak` counts waves along the
-        first axis.
+    - `length`: side of the box, or one per axis: the period of the field. `None` takes that of the space whose `field`
+        it is handed to; where it is called by itself it must be given. `peak` counts waves along the first axis.
 
     **Returns:** a callable of one to three coordinates.
+
+    **Raises:** `ValueError` on a space whose sides are not those given.
     """
-    return RandomSeries(key, Peaked(peak), root_mean_square, _reach(peak), _sides(length))
+    return RandomSeries(key, Peaked(peak), root_mean_square, _reach(peak), sides(length))
 
 
 def solenoidal_noise(
-    key: jax.Array, peak: float = 4.0, root_mean_square: Any = 1.0, length: Box = 2 * np.pi
+    key: jax.Array, peak: float = 4.0, root_mean_square: Any = 1.0, length: Any = None
 ) -> RandomSeries:
     """A random velocity without divergence or mean, with the spectrum of `filtered_noise`.
 
@@ -97,7 +124,7 @@ def solenoidal_noise(
 
     **Returns:** a callable of two or three coordinates, one component per axis.
     """
-    return RandomSeries(key, Peaked(peak), root_mean_square, _reach(peak), _sides(length), solenoidal=True)
+    return RandomSeries(key, Peaked(peak), root_mean_square, _reach(peak), sides(length), solenoidal=True)
 
 
 def gaussian_random_field(
@@ -106,7 +133,7 @@ def gaussian_random_field(
     inverse_length: Any = 3.0,
     root_mean_square: Any = 1.0,
     cutoff: int = 32,
-    length: Box = 2 * np.pi,
+    length: Any = None,
 ) -> RandomSeries:
     """A Gaussian random field of Matérn type, $(-\\nabla^2 + \\kappa^2)^{-\\alpha/2}$ applied to white noise.
 
@@ -117,7 +144,7 @@ def gaussian_random_field(
     - `inverse_length`: $\\kappa$, in waves per box.
     - `root_mean_square`: its expectation; a draw differs, as Gaussian fields do.
     - `cutoff`: largest wave number kept.
-    - `length`: side of the box, or one per axis.
+    - `length`: side of the box, or one per axis; as in `filtered_noise`.
 
     **Returns:** a callable of one to three coordinates, with zero mean.
 
@@ -125,11 +152,11 @@ def gaussian_random_field(
     square).
     """
     deviation = PowerLaw(exponent, inverse_length)
-    return RandomSeries(key, deviation, root_mean_square, float(cutoff), _sides(length), normalized=False)
+    return RandomSeries(key, deviation, root_mean_square, float(cutoff), sides(length), normalized=False)
 
 
 def truncated_series(
-    key: jax.Array, cutoff: int = 5, root_mean_square: Any = 1.0, length: Box = 2 * np.pi
+    key: jax.Array, cutoff: int = 5, root_mean_square: Any = 1.0, length: Any = None
 ) -> RandomSeries:
     """A random field of few modes: independent normal coefficients for all whole wave numbers up to a cutoff.
 
@@ -138,11 +165,11 @@ def truncated_series(
     - `key`: a `jax.random` key.
     - `cutoff`: largest wave number on each axis.
     - `root_mean_square`: of the field, exactly; its mean is zero.
-    - `length`: side of the box, or one per axis.
+    - `length`: side of the box, or one per axis; as in `filtered_noise`.
 
     **Returns:** a callable of one to three coordinates.
     """
-    return RandomSeries(key, Flat(), root_mean_square, float(cutoff), _sides(length), cubic=True)
+    return RandomSeries(key, Flat(), root_mean_square, float(cutoff), sides(length), cubic=True)
 
 
 def _reach(peak: float) -> float:
@@ -151,81 +178,100 @@ def _reach(peak: float) -> float:
     return max(1.0, 2.5 * float(peak))
 
 
-def _sides(length: Box) -> float | tuple[float, ...]:
-    return float(length) if np.ndim(length) == 0 else tuple(float(side) for side in length)
-
-
 # -- flows ---------------------------------------------------------------------------------------------------
-def taylor_green(amplitude: Any = 1.0, viscosity: Any = 0.0) -> Profile:
+def taylor_green(amplitude: Any = 1.0, viscosity: Any = 0.0, length: Any = None) -> Profile:
     """Velocity of the Taylor-Green vortex, $(\\cos x \\sin y, -\\sin x \\cos y)$ or in space
     $(\\sin x \\cos y \\cos z, -\\cos x \\sin y \\cos z, 0)$.
+
+    On a box of other sides than $2\\pi$ coordinates are scaled by $k_i = 2\\pi/L_i$, and where sides differ the second
+    component by $k_x/k_y$, so that there is no divergence.
 
     **Arguments:**
 
     - `amplitude`: $a$, a factor.
-    - `viscosity`: in the plane the solution decays as $e^{-2\\nu t}$; in space `solution` raises.
+    - `viscosity`: in the plane the solution decays as $e^{-\\nu (k_x^2 + k_y^2) t}$; in space `solution` raises.
+    - `length`: side of the box, or one per axis. `None` takes those of the space; called by itself, $2\\pi$.
 
-    **Returns:** a `Profile` of two or three coordinates on a box of side $2\\pi$.
+    **Returns:** a `Profile` of two or three coordinates.
+
+    **Raises:** `ValueError` on a space whose sides are not those given.
 
     Reference: Taylor and Green, Proc. R. Soc. A 158, 499 (1937).
     """
-    return _profile(_taylor_green, amplitude, viscosity)
+    return _profile(_taylor_green, amplitude, viscosity, length=length)
 
 
-def _taylor_green(amplitude, viscosity, t, *x):
-    if len(x) == 2:
-        flow = jnp.stack([jnp.cos(x[0]) * jnp.sin(x[1]), -jnp.sin(x[0]) * jnp.cos(x[1])])
-        return amplitude * jnp.exp(-2 * viscosity * t) * flow
-    if len(x) != 3:
+def _taylor_green(profile, amplitude, viscosity, t, *x):
+    if len(x) not in (2, 3):
         raise ValueError(f"taylor_green is a flow in two or three dimensions, used in {len(x)}.")
+    k = _wave_numbers(profile, len(x))
+    x, aspect = [number * c for number, c in zip(k, x)], k[0] / k[1]
+    if len(x) == 2:
+        flow = jnp.stack([jnp.cos(x[0]) * jnp.sin(x[1]), -aspect * jnp.sin(x[0]) * jnp.cos(x[1])])
+        return amplitude * jnp.exp(-(k[0] ** 2 + k[1] ** 2) * viscosity * t) * flow
     if not isinstance(t, float):
         raise ValueError("taylor_green: no closed solution is known in three dimensions, only the initial data.")
     u = jnp.sin(x[0]) * jnp.cos(x[1]) * jnp.cos(x[2])
-    v = -jnp.cos(x[0]) * jnp.sin(x[1]) * jnp.cos(x[2])
+    v = -aspect * jnp.cos(x[0]) * jnp.sin(x[1]) * jnp.cos(x[2])
     return amplitude * jnp.stack(jnp.broadcast_arrays(u, v, jnp.zeros_like(u)))
 
 
-def taylor_green_vorticity(amplitude: Any = 1.0, viscosity: Any = 0.0) -> Profile:
-    """Vorticity of the Taylor-Green vortex in the plane, $-2 a \\cos x \\cos y\\, e^{-2\\nu t}$.
+def _wave_numbers(profile: Profile, dimension: int) -> list[float]:
+    """Those of one wave per box."""
+    return [2 * np.pi / side for side in profile.sides(dimension)]
+
+
+def taylor_green_vorticity(amplitude: Any = 1.0, viscosity: Any = 0.0, length: Any = None) -> Profile:
+    """Vorticity of the Taylor-Green vortex in the plane, on a box of side $2\\pi$
+    $-2 a \\cos x \\cos y\\, e^{-2\\nu t}$.
 
     **Arguments:** those of `taylor_green`.
 
-    **Returns:** a `Profile` of two coordinates on a box of side $2\\pi$.
+    **Returns:** a `Profile` of two coordinates.
     """
-    return _profile(_taylor_green_vorticity, amplitude, viscosity)
+    return _profile(_taylor_green_vorticity, amplitude, viscosity, length=length)
 
 
-def _taylor_green_vorticity(amplitude, viscosity, t, x, y):
-    return -2 * amplitude * jnp.exp(-2 * viscosity * t) * jnp.cos(x) * jnp.cos(y)
+def _taylor_green_vorticity(profile, amplitude, viscosity, t, x, y):
+    k, m = _wave_numbers(profile, 2)
+    decay = jnp.exp(-(k**2 + m**2) * viscosity * t)
+    return -(k**2 + m**2) / m * amplitude * decay * jnp.cos(k * x) * jnp.cos(m * y)
 
 
-def abc_flow(a: Any = 1.0, b: Any = 1.0, c: Any = 1.0, viscosity: Any = 0.0) -> Profile:
-    """Arnold-Beltrami-Childress flow, whose vorticity is its velocity; it decays as $e^{-\\nu t}$.
+def abc_flow(a: Any = 1.0, b: Any = 1.0, c: Any = 1.0, viscosity: Any = 0.0, length: Any = None) -> Profile:
+    """Arnold-Beltrami-Childress flow, whose vorticity is $k$ times its velocity; it decays as $e^{-\\nu k^2 t}$.
 
-    $$u = (a \\sin z + c \\cos y,\\; b \\sin x + a \\cos z,\\; c \\sin y + b \\cos x)$$
+    $$u = (a \\sin kz + c \\cos ky,\\; b \\sin kx + a \\cos kz,\\; c \\sin ky + b \\cos kx), \\qquad k = 2\\pi/L$$
 
     **Arguments:**
 
     - `a`, `b`, `c`: amplitudes.
     - `viscosity`: $\\nu$.
+    - `length`: side $L$ of the cube. `None` takes that of the space; called by itself, $2\\pi$.
 
-    **Returns:** a `Profile` of three coordinates on a box of side $2\\pi$.
+    **Returns:** a `Profile` of three coordinates.
+
+    **Raises:** `ValueError` on a space whose sides are not those given, or are not equal.
 
     Reference: Dombre et al., J. Fluid Mech. 167, 353 (1986).
     """
-    return _profile(_abc_flow, a, b, c, viscosity)
+    return _profile(_abc_flow, a, b, c, viscosity, length=length)
 
 
-def _abc_flow(a, b, c, viscosity, t, x, y, z):
+def _abc_flow(profile, a, b, c, viscosity, t, x, y, z):
+    k, *others = _wave_numbers(profile, 3)
+    if not np.allclose(others, k, rtol=1e-6):
+        raise ValueError(f"abc_flow is a flow in a cube; this box has the sides {profile.sides(3)}.")
+    x, y, z = k * x, k * y, k * z
     flow = (
         a * jnp.sin(z) + c * jnp.cos(y),
         b * jnp.sin(x) + a * jnp.cos(z),
         c * jnp.sin(y) + b * jnp.cos(x),
     )
-    return jnp.exp(-viscosity * t) * jnp.stack(jnp.broadcast_arrays(*flow))
+    return jnp.exp(-(k**2) * viscosity * t) * jnp.stack(jnp.broadcast_arrays(*flow))
 
 
-def shear_layer(sharpness: Any = 30.0, perturbation: Any = 0.05, length: Any = 1.0) -> Profile:
+def shear_layer(sharpness: Any = 30.0, perturbation: Any = 0.05, length: Any = None) -> Profile:
     """Velocity of the double shear layer, which rolls up into two vortices.
 
     $u = \\tanh \\rho (\\frac14 - |\\frac12 - y|)$ and $v = \\delta \\sin 2\\pi x$ on the unit square.
@@ -234,35 +280,39 @@ def shear_layer(sharpness: Any = 30.0, perturbation: Any = 0.05, length: Any = 1
 
     - `sharpness`: $\\rho$; layers are about $1/\\rho$ of the box thick (30 thick, 80 or more thin).
     - `perturbation`: $\\delta$.
-    - `length`: side of the box $[0, L]^2$.
+    - `length`: side of the box, or one per axis. `None` takes those of the space; called by itself, 1.
 
     **Returns:** a `Profile` of two coordinates.
 
+    **Raises:** `ValueError` on a space whose sides are not those given.
+
     Reference: Brown and Minion, J. Comput. Phys. 122, 165 (1995).
     """
-    return _profile(_shear_layer, sharpness, perturbation, length, solved=False)
+    return _profile(_shear_layer, sharpness, perturbation, solved=False, length=length)
 
 
-def _shear_layer(sharpness, perturbation, length, t, x, y):
-    u = jnp.tanh(sharpness * (0.25 - jnp.abs(0.5 - y / length % 1)))
-    v = perturbation * jnp.sin(2 * jnp.pi * x / length)
+def _shear_layer(profile, sharpness, perturbation, t, x, y):
+    width, height = profile.sides(2, 1.0)
+    u = jnp.tanh(sharpness * (0.25 - jnp.abs(0.5 - y / height % 1)))
+    v = perturbation * jnp.sin(2 * jnp.pi * x / width)
     return jnp.stack(jnp.broadcast_arrays(u, v))
 
 
-def shear_layer_vorticity(sharpness: Any = 30.0, perturbation: Any = 0.05, length: Any = 1.0) -> Profile:
+def shear_layer_vorticity(sharpness: Any = 30.0, perturbation: Any = 0.05, length: Any = None) -> Profile:
     """Vorticity of the double shear layer.
 
     **Arguments:** those of `shear_layer`.
 
     **Returns:** a `Profile` of two coordinates.
     """
-    return _profile(_shear_layer_vorticity, sharpness, perturbation, length, solved=False)
+    return _profile(_shear_layer_vorticity, sharpness, perturbation, solved=False, length=length)
 
 
-def _shear_layer_vorticity(sharpness, perturbation, length, t, x, y):
-    offset = 0.5 - y / length % 1
+def _shear_layer_vorticity(profile, sharpness, perturbation, t, x, y):
+    width, height = profile.sides(2, 1.0)
+    offset = 0.5 - y / height % 1
     slope = jnp.sign(offset) * sharpness / jnp.cosh(sharpness * (0.25 - jnp.abs(offset))) ** 2
-    return (2 * jnp.pi * perturbation * jnp.cos(2 * jnp.pi * x / length) - slope) / length
+    return 2 * jnp.pi * perturbation * jnp.cos(2 * jnp.pi * x / width) / width - slope / height
 
 
 # -- waves and fronts on a line ------------------------------------------------------------------------------
@@ -274,7 +324,7 @@ def kdv_soliton(speed: Any = 4.0, center: Any = 0.0) -> Profile:
     **Arguments:**
 
     - `speed`: $c > 0$.
-    - `center`: $x_0$. On a periodic box the images are left out; they are $2c\\,e^{-\\sqrt c\\, d}$ at the
+    - `center`: $x_0$. On a periodic box the nearest image counts; the others are $2c\\,e^{-\\sqrt c\\, d}$ at the
         distance $d$.
 
     **Returns:** a `Profile` of one coordinate.
@@ -282,8 +332,8 @@ def kdv_soliton(speed: Any = 4.0, center: Any = 0.0) -> Profile:
     return _profile(_kdv_soliton, speed, center)
 
 
-def _kdv_soliton(speed, center, t, x):
-    return 0.5 * speed * _sech(0.5 * jnp.sqrt(speed) * (x - center - speed * t)) ** 2
+def _kdv_soliton(profile, speed, center, t, x):
+    return 0.5 * speed * _sech(0.5 * jnp.sqrt(speed) * profile.away(0, x - center - speed * t)) ** 2
 
 
 def kdv_two_solitons(fast: Any = 16.0, slow: Any = 4.0, fast_center: Any = -4.0, slow_center: Any = 0.0) -> Profile:
@@ -308,7 +358,7 @@ def kdv_two_solitons(fast: Any = 16.0, slow: Any = 4.0, fast_center: Any = -4.0,
     return _profile(_kdv_two_solitons, fast, slow, fast_center, slow_center)
 
 
-def _kdv_two_solitons(fast, slow, fast_center, slow_center, t, x):
+def _kdv_two_solitons(profile, fast, slow, fast_center, slow_center, t, x):
     k, m = jnp.sqrt(fast), jnp.sqrt(slow)
     one, two = k * (x - fast_center - fast * t), m * (x - slow_center - slow * t)
     exponents = jnp.stack([jnp.zeros_like(one), one, two, one + two + 2 * jnp.log(jnp.abs((k - m) / (k + m)))])
@@ -335,9 +385,10 @@ def nls_soliton(amplitude: Any = 1.0, velocity: Any = 0.0, center: Any = 0.0) ->
     return _profile(_nls_soliton, amplitude, velocity, center)
 
 
-def _nls_soliton(amplitude, velocity, center, t, x):
-    phase = velocity * (x - center) + 0.5 * (amplitude**2 - velocity**2) * t
-    envelope = amplitude * _sech(amplitude * (x - center - velocity * t))
+def _nls_soliton(profile, amplitude, velocity, center, t, x):
+    offset = profile.away(0, x - center - velocity * t)
+    phase = velocity * offset + 0.5 * (amplitude**2 + velocity**2) * t
+    envelope = amplitude * _sech(amplitude * offset)
     return jax.lax.complex(envelope * jnp.cos(phase), envelope * jnp.sin(phase))
 
 
@@ -352,12 +403,12 @@ def burgers_wave(viscosity: Any, left: Any = 1.0, right: Any = 0.0, center: Any 
     - `left`, `right`: speeds far away; $s$ is their mean, $\\Delta$ their difference.
     - `center`: $x_0$.
 
-    **Returns:** a `Profile` of one coordinate (not periodic).
+    **Returns:** a `Profile` of one coordinate; on a periodic axis it raises a `ValueError`.
     """
     return _profile(_burgers_wave, viscosity, left, right, center)
 
 
-def _burgers_wave(viscosity, left, right, center, t, x):
+def _burgers_wave(profile, viscosity, left, right, center, t, x):
     speed, jump = 0.5 * (left + right), left - right
     return speed - 0.5 * jump * jnp.tanh(jump * (x - center - speed * t) / (4 * viscosity))
 
@@ -373,14 +424,14 @@ def fisher_wave(diffusivity: Any = 1.0, rate: Any = 1.0, center: Any = 0.0) -> P
     - `diffusivity`, `rate`: $D, r > 0$.
     - `center`: $x_0$.
 
-    **Returns:** a `Profile` of one coordinate (not periodic).
+    **Returns:** a `Profile` of one coordinate; on a periodic axis it raises a `ValueError`.
 
     Reference: Ablowitz and Zeppetella, Bull. Math. Biol. 41, 835 (1979).
     """
     return _profile(_fisher_wave, diffusivity, rate, center)
 
 
-def _fisher_wave(diffusivity, rate, center, t, x):
+def _fisher_wave(profile, diffusivity, rate, center, t, x):
     zeta = jnp.sqrt(rate / diffusivity) * (x - center) - 5 / np.sqrt(6) * rate * t
     return jax.nn.sigmoid(-zeta / np.sqrt(6)) ** 2
 
@@ -396,12 +447,12 @@ def tanh_front(width: Any = 1.0, center: Any = 0.0, low: Any = -1.0, high: Any =
     - `center`: $x_0$.
     - `low`, `high`: values far away.
 
-    **Returns:** a `Profile` of any number of coordinates (not periodic).
+    **Returns:** a `Profile` of any number of coordinates; where the first axis is periodic it raises a `ValueError`.
     """
     return _profile(_tanh_front, width, center, low, high, solved=False)
 
 
-def _tanh_front(width, center, low, high, t, x, *others):
+def _tanh_front(profile, width, center, low, high, t, x, *others):
     front = jnp.tanh((x - center) / width) + sum(jnp.zeros_like(c) for c in others)
     return 0.5 * (high + low) + 0.5 * (high - low) * front
 
@@ -412,7 +463,7 @@ def gaussian_bump(center: Any = 0.0, width: Any = 1.0, amplitude: Any = 1.0) -> 
 
     **Arguments:**
 
-    - `center`: $x_0$, one number or one per axis. Periodic images are left out.
+    - `center`: $x_0$, one number or one per axis. On a periodic box the nearest image counts.
     - `width`: standard deviation $w$.
     - `amplitude`: $a$.
 
@@ -421,19 +472,21 @@ def gaussian_bump(center: Any = 0.0, width: Any = 1.0, amplitude: Any = 1.0) -> 
     return _profile(_gaussian_bump, center, width, amplitude, solved=False)
 
 
-def _gaussian_bump(center, width, amplitude, t, *x):
+def _gaussian_bump(profile, center, width, amplitude, t, *x):
     if jnp.shape(center) not in ((), (len(x),)):
         raise ValueError(f"gaussian_bump: `center` has shape {jnp.shape(center)}, but there are {len(x)} coordinates.")
     centers = jnp.broadcast_to(center, (len(x),))
-    return amplitude * jnp.exp(-0.5 * sum((c - centers[i]) ** 2 for i, c in enumerate(x)) / width**2)
+    square = sum(profile.away(i, c - centers[i]) ** 2 for i, c in enumerate(x))
+    return amplitude * jnp.exp(-0.5 * square / width**2)
 
 
-def gray_scott_patch(center: Any = 1.25, half_width: Any = 0.1, edge: Any = 0.02) -> Profile:
+def gray_scott_patch(center: Any = None, half_width: Any = 0.1, edge: Any = 0.02) -> Profile:
     """A square patch $(u, v) = (\\frac12, \\frac14)$ in the trivial state $(1, 0)$, with smooth edges.
 
     **Arguments:**
 
-    - `center`: one number or one per axis.
+    - `center`: one number or one per axis. `None` takes the middle of the box of the space; called by itself, 1.25, the
+        middle of the box of the reference.
     - `half_width`: half the side of the patch.
     - `edge`: width of the smooth edge, at least the spacing of the grid for a spectral space.
 
@@ -445,11 +498,14 @@ def gray_scott_patch(center: Any = 1.25, half_width: Any = 0.1, edge: Any = 0.02
     return _profile(_gray_scott_patch, center, half_width, edge, solved=False)
 
 
-def _gray_scott_patch(center, half_width, edge, t, *x):
+def _gray_scott_patch(profile, center, half_width, edge, t, *x):
+    grid = profile.grid
+    if center is None:
+        center = 1.25 if grid is None else np.add(grid.lower, grid.upper).astype(x[0].dtype) / 2
     centers = jnp.broadcast_to(center, (len(x),))
     inside = 1.0
     for i, c in enumerate(x):
-        inside = inside * 0.5 * (1 - jnp.tanh((jnp.abs(c - centers[i]) - half_width) / edge))
+        inside = inside * 0.5 * (1 - jnp.tanh((jnp.abs(profile.away(i, c - centers[i])) - half_width) / edge))
     return jnp.stack([1 - 0.5 * inside, 0.25 * inside])
 
 

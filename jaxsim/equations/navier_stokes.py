@@ -10,7 +10,7 @@ from ..calculus import advect, convection, curl, div, dot, grad, laplacian, mean
 from ..field import Field
 from ..spaces import Callables, Staggered
 from ._base import Equation
-from ._checks import as_array, like, require_components, require_dimension, require_nonnegative
+from ._checks import as_array, is_periodic, like, require_components, require_dimension, require_nonnegative
 from ._transport import force, resolve, stress, velocity, vorticity, vorticity_transport
 from .obstacle import Obstacle
 
@@ -22,6 +22,8 @@ class NavierStokesVorticity(Equation):
 
     $$\\omega_t + (U + u)\\cdot\\nabla\\omega = \\nu \\nabla^2\\omega - \\mu\\,\\omega + \\nabla\\times f,
       \\qquad \\nabla^2\\psi = -\\omega,\\; u = (\\psi_y, -\\psi_x)$$
+
+    Between walls it is refused, since the vorticity on them is unknown: see `NavierStokesVelocity`.
 
     The vorticity does not know the mean velocity $U$. There are two ways to say what it is:
 
@@ -119,8 +121,9 @@ class NavierStokesVelocity(Equation):
     transforms of scalars per right-hand side in the plane, 6 and 3 in space; fluxes through faces on a
     `js.Staggered` grid, whose sides may be walls, inflow and outflow.
 
-    The state has one component per axis. On a periodic box it must be free of divergence (`js.project` makes it so);
-    between walls every step ends with a projection, and the mean velocity is part of the state in both.
+    The state has one component per axis, and its mean is part of it. A run begins with the projection of the state that
+    it is given: what has divergence is no flow of this equation, and is left out. Between walls every step ends with a
+    projection too; on periodic boxes steps make no divergence by themselves.
 
     **Parameters:**
 
@@ -173,7 +176,7 @@ class NavierStokesVelocity(Equation):
             self.obstacle.check(u)
 
     def constrain(self, u: Field) -> Field:
-        return project(u) if isinstance(u.space, Staggered) else super().constrain(u)
+        return project(u)
 
     def tangent(self, rate: Field) -> Field:
         return super().tangent(rate) if isinstance(rate.space, Staggered) else project(rate)  # there steps end on it
@@ -182,7 +185,7 @@ class NavierStokesVelocity(Equation):
         return u
 
     def drifts(self, u: Field) -> bool:
-        return not all(u.space.periodic)  # there projection commutes with diffusion, and slopes have no divergence
+        return not is_periodic(u)  # there projection commutes with diffusion, and slopes have no divergence
 
 
 class NavierStokesPressure(Equation):

@@ -8,7 +8,7 @@ from ..calculus import advect, convection, directed, laplacian, project
 from ..field import Field
 from ..spaces import Staggered
 from ._base import Equation
-from ._checks import require_components, require_dimension, require_nonnegative
+from ._checks import is_periodic, require_components, require_dimension, require_nonnegative
 from ._transport import force, resolve
 
 
@@ -22,7 +22,8 @@ class ThermalConvection(Equation):
     scalar field. Buoyancy acts along the last axis, $e$; gravity points against it. Between walls the velocity
     lives on a `js.Staggered` space and the temperature on one made by its `scalar`, with the conditions of the
     walls (`Dirichlet` for their temperature, `Neumann` for the heat that they let through); on a periodic box both
-    on the same space.
+    on the same space. A run begins with the projection of the velocity that it is given, and between walls every step
+    ends with one.
 
     **Parameters:**
 
@@ -60,7 +61,7 @@ class ThermalConvection(Equation):
 
     def constrain(self, state):
         u, temperature = self._split(state)
-        return (project(u), temperature) if isinstance(u.space, Staggered) else super().constrain(state)
+        return project(u), temperature
 
     def tangent(self, rate):
         u, temperature = self._split(rate)
@@ -70,7 +71,7 @@ class ThermalConvection(Equation):
         return self._split(state)[0]
 
     def drifts(self, state) -> bool:
-        return not all(self._split(state)[0].space.periodic)
+        return not is_periodic(self._split(state)[0])
 
     def right_hand_side(self, t, state):
         u, temperature = self._split(state)

@@ -7,6 +7,7 @@ import diffrax as dfx
 import jax
 import jax.numpy as jnp
 
+from ..boxes import placed
 from ..equations import Equation, is_field
 from ..spaces import NoDiagonalForm, Space
 from .constrained import constrained
@@ -113,6 +114,9 @@ def check_state(equation, u0):
             f"the fields of a state have different precisions, {' and '.join(sorted(precisions))}: make them of one, "
             "as in space.field(values.astype(jnp.float32))."
         )
+    for space in {id(f.space): f.space for f in fields}.values():
+        if getattr(space, "grid", None) is not None:  # refused here, where numbers are not traced yet
+            placed(equation, space.grid, getattr(space, "periodic", None))
     equation.check(u0)
 
 

@@ -9,6 +9,7 @@ from jax import lax
 from ..calculus import partial
 from ..field import Field
 from . import _walls
+from ._base import real_dtype
 from ._reconstruction import Central, Reconstruction, Upwind
 from .finite_difference import FiniteDifference
 
@@ -21,10 +22,12 @@ def transport(velocity: Any, u: Field, scheme: Reconstruction = _THIRD_ORDER) ->
     """Divergence of the flux that a flow carries, $\\nabla\\cdot(v\\,u)$.
 
     On a `FiniteDifference` space it is made of differences of fluxes on faces, so that sums over the nodes change
-    through walls only. The flux $v_a u$ of each axis is reconstructed on the faces by `scheme`, with the sign of $v_a$
-    there saying which side is upwind. Where the flow comes in, ghosts follow from what is known of the flux at the
-    wall (for uniform velocity the space's condition on `u`); where it goes out, they extrapolate the nodes inside,
-    because nothing that is said there acts upstream. On other spaces it is the sum of `js.partial(v[a] * u, a)`.
+    through walls only. With $v$ the velocity on a face, $\\hat u$ what `scheme` makes of $u$ there from the side that
+    $v$ comes from, and $C$ the mean of what it makes from both sides, the flux is $v \\hat u + C(v u) - v\\,C(u)$: the
+    last two, which make up for the variation of $v$, have no side, so that the order holds where $v$ changes its sign.
+    The first order does without them and keeps positive what is positive. Where the flow comes in, ghosts follow from
+    what is known at the wall; where it goes out, they extrapolate the nodes inside, because nothing that is said there
+    acts upstream. On other spaces it is the sum of `js.partial(v[a] * u, a)`.
 
     **Arguments:**
 
@@ -69,15 +72,20 @@ def _parts(velocity, u: Field) -> list:
 
 def _along(velocity, u: Field, axis: int, scheme: Reconstruction) -> jax.Array:
     """Differences of the flux of one axis between neighboring faces, over the spacing."""
-    space, flux = u.space, velocity * u
-    values = space.values(flux)
+    space, values = u.space, u.space.values(u)
     along = values.ndim - space.dimension + axis
     if isinstance(velocity, Field):
         v = space.values(velocity)
         wind = Central(2)(_padded(velocity, v, axis, 1, None), 0.0, v.ndim - space.dimension + axis)
     else:
-        wind = jnp.asarray(velocity).reshape((1,) * space.dimension)
-    faces = scheme(_padded(flux, values, axis, scheme.reach, wind), wind, along)
+        wind = jnp.asarray(velocity, real_dtype(values.dtype)).reshape((1,) * space.dimension)
+    padded = _padded(u, values, axis, scheme.reach, wind)
+    faces = wind * scheme(padded, wind, along)
+    if isinstance(velocity, Field) and scheme.order > 1:
+        flux = velocity * u
+        fluxes = _padded(flux, space.values(flux), axis, scheme.reach, wind)
+        sides = lambda a: 0.5 * (scheme(a, 1.0, along) + scheme(a, -1.0, along))
+        faces = faces + sides(fluxes) - wind * sides(padded)
     count = values.shape[along]
     upper, lower = (lax.slice_in_dim(faces, start, start + count, axis=along) for start in (1, 0))
     return (upper - lower) / space.grid.spacing[axis]

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from ..boxes import placed
 from ..field import Field, is_uniform
 from ..grid import Grid
 from . import _differences, _halo, _quadrature, _stencils, _walls
@@ -153,6 +154,7 @@ class FiniteDifference(Space):
 
     # -- making and reading fields ---------------------------------------------------------------------------
     def field(self, source) -> Field:
+        source = placed(source, self.grid, self.periodic) if callable(source) else source
         values = nodal_array(source, self.coordinates, self.shape)
         self._check_nodal(values)
         return Field(self, Nodal(self._inexact(values)))

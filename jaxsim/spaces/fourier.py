@@ -11,6 +11,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh
 
+from ..boxes import placed
 from ..field import Field, is_uniform
 from ..grid import Grid
 from ..norms import root_mean_squares
@@ -84,6 +85,11 @@ class Fourier(Space):
         return self.grid.dimension
 
     @property
+    def periodic(self) -> tuple[bool, ...]:
+        """Whether each axis is periodic: all are."""
+        return (True,) * self.dimension
+
+    @property
     def cutoffs(self) -> tuple[int, ...]:
         """Largest integer wave number on each axis."""
         return _transforms.cutoffs(self.grid.shape)
@@ -129,6 +135,7 @@ class Fourier(Space):
 
     # -- making and reading fields -----------------------------------------------------------------------------------
     def field(self, source) -> Field:
+        source = placed(source, self.grid) if callable(source) else source
         values = nodal_array(source, self.coordinates, self.grid.shape)
         if values.shape[-self.dimension :] != self.grid.shape:
             raise nodal_shape_error(self, values.shape, self.grid.shape)

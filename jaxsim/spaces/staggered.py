@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..boxes import placed
 from ..field import Field
 from ..grid import Grid
 from . import _fluxes, _pressure, _walls
@@ -144,7 +145,7 @@ class Staggered(Space):
         return balanced(self, self._made(source))
 
     def _made(self, source) -> Field:
-        parts = self.parts()
+        parts, source = self.parts(), placed(source, self.grid, self.periodic)
         if callable(source):
             return self.join(
                 part.field(lambda *x, i=i: _pick(source(*x), i, self.dimension, x[0])) for i, part in enumerate(parts)
