@@ -136,7 +136,7 @@ def _tangential_flux(u: Field, axis: int, other: int, entry: Entry) -> jax.Array
     along, beside = values.ndim + back, values.ndim - space.dimension + other
     closed = space.periodic[other]
 
-    def slope(array, sides):
+    def slope(array, sides) -> Any:
         return _differences.difference(array, beside, 1, 2, space.axes[other], sides)
 
     sides = space.trace(u, other, 0), space.trace(u, other, 1)
