@@ -227,7 +227,8 @@ def spacing(times: np.ndarray) -> float:
 def expected_modes(space: js.Fourier, options, name: str, size: float) -> np.ndarray:
     """Standard deviation of each mode of the vorticity, from the slope of the spectrum and what was observed."""
     squares = sum(np.square(k) for k in space.wave_numbers())
-    modes = np.sqrt(squares) / (1 + squares / options.wave_number**2) ** ((options.slope + 1) / 4)
+    forced = 2 * np.pi / space.grid.lengths[1] * options.wave_number
+    modes = np.sqrt(squares) / (1 + squares / forced**2) ** ((options.slope + 1) / 4)
     seen = modes if name == "vorticity" else modes / np.sqrt(2 * np.maximum(squares, 1e-9))
     stored_once = 2 - (np.arange(space.spectral_shape[-1]) == 0)
     return np.where(squares == 0, 1.0, modes * size / np.sqrt(np.sum(stored_once * seen**2)))
@@ -406,7 +407,7 @@ def parse(arguments):
     parser.add_argument("--write-observations", type=Path, help="write the synthetic observations to this file")
     parser.add_argument("--viscosity-guess", type=float, default=1e-2)
     parser.add_argument("--amplitude-guess", type=float, default=0.5)
-    parser.add_argument("--wave-number", type=float, default=WAVE_NUMBER, help="of the force, radians per length")
+    parser.add_argument("--wave-number", type=float, default=WAVE_NUMBER, help="of the force, waves per box")
     parser.add_argument("--slope", type=float, default=6.0, help="n of the energy spectrum E ~ k^-n beyond the force")
     parser.add_argument("--drag", type=float, default=DRAG)
     parser.add_argument("--out", type=Path, default=Path("out"))

@@ -92,3 +92,15 @@ def test_a_run_with_an_absolute_tolerance_has_the_default_relative_one():
     equation, start = js.equations.LotkaVolterra(1.0, 1.0, 1.0, 1.0), js.Point().field([1e3, 1e2])
     run = lambda **given: js.solve(equation, start / 1e2, t1=1.0, atol=0.0, **given).stats["num_steps"]
     assert run() == run(rtol=1e-5) != run(rtol=1e-4)
+
+
+@pytest.mark.parametrize("size", [1e-20, 1e3])
+def test_the_first_step_is_a_hundredth_of_the_shortest_time_in_which_something_changes(size):
+    space = js.Point()
+    y0 = size * jnp.array([1.0, 1e-3])
+    rate = lambda terms, t, y, args: jnp.array([-2.0, 50.0]) * y
+    for length, step in ((1.0, 0.01 / 50), (1e-3, 1e-5)):  # of the run where that is shorter
+        end, _ = Tolerance(1e-4, None, space, y0).init(None, 0.0, length, y0, None, None, rate, 5)
+        np.testing.assert_allclose(end, step, rtol=1e-12)
+    end, _ = Tolerance(1e-4, None, space, y0).init(None, 0.0, 1.0, y0, 0.25, None, rate, 5)
+    assert end == 0.25
