@@ -32,7 +32,7 @@ def smooth(n, contrast=1.0):
 
 @jax.jit
 def steps(operator, b, preconditioner):
-    solution = lx.linear_solve(operator, b, CG(1e-8), options={"preconditioner": preconditioner})
+    solution = lx.linear_solve(operator, b, CG(1e-8), options={"preconditioner": preconditioner}, throw=False)
     return solution.value, solution.stats["num_steps"]
 
 
@@ -93,14 +93,16 @@ def board(n, jump, side=8):
 
 
 def test_iterations_do_not_depend_on_mesh_and_coefficient():
-    """As much below the old 11 to 800 as the mesh is odd, prime or a power of two."""
+    """On odd meshes too; without interpolation that follows the coefficient these take up to 400."""
     for n in (33, 64):
         cases = [smooth(n), inclusion(n, 1e6), inclusion(n, 1e-6), board(n, 1e6), rough((n, n), 2.5)]
         counts = []
         for a in cases:
             operator, b = VariableDiffusion(a, 1 / n), jnp.ones((n, n))
             value, count = steps(operator, b, Multigrid(operator))
-            assert jnp.linalg.norm(b - operator.mv(value)) <= 1e-8 * n
+            # What large coefficients let rounding leave of a residual is more than the tolerance.
+            rounding = 1e-15 * jnp.linalg.norm(operator.diagonal() * value)
+            assert jnp.linalg.norm(b - operator.mv(value)) <= 1e-8 * n + rounding
             counts.append(int(count))
         assert max(counts[:3]) <= 12 and max(counts) <= 18, counts
     assert steps(VariableDiffusion(smooth(n), 1 / n), b, fast_poisson(VariableDiffusion(smooth(n), 1 / n)))[1] <= 12
@@ -213,9 +215,12 @@ def test_float32_and_batches():
     value, residual = jax.jit(jax.vmap(one))(a)
     assert value.dtype == jnp.float32 and jnp.all(jnp.linalg.norm(residual, axis=(1, 2)) < 1.2e-5 * 16)
     operator = VariableDiffusion(jnp.asarray(inclusion(32, 1e6), jnp.float32), 1 / 32)
-    solution = lx.linear_solve(operator, jnp.ones((32, 32), jnp.float32), CG(1e-3),
-                               options={"preconditioner": Multigrid(operator)})  # fmt: skip
+    options = {"preconditioner": Multigrid(operator)}
+    b = jnp.ones((32, 32), jnp.float32)
+    solution = lx.linear_solve(operator, b, CG(1e-3, max_steps=30), options=options, throw=False)
+    exact = lx.linear_solve(jax.tree.map(lambda a: a.astype(float), operator), b.astype(float), CG(1e-8, max_steps=5000))
     assert solution.value.dtype == jnp.float32 and solution.stats["num_steps"] <= 12
+    np.testing.assert_allclose(solution.value, exact.value, rtol=0, atol=2e-3 * jnp.max(exact.value))
 
 
 def test_refusals():
