@@ -82,7 +82,7 @@ def test_one_axis_with_jumps_is_exact():
 def inclusion(n, jump, dimension=2):
     """A ball that conducts `jump` times as well as what is around it."""
     x = (np.arange(n) + 0.5) / n
-    square = sum((x.reshape([-1 if k == axis else 1 for k in range(dimension)]) - 0.5) ** 2 for axis in range(dimension))
+    square = sum((c - 0.5) ** 2 for c in np.meshgrid(*[x] * dimension))
     return np.where(square < 0.1, jump, 1.0)
 
 
@@ -124,14 +124,13 @@ def test_the_smoother_is_the_chebyshev_polynomial_of_the_fourth_kind():
 
 def test_coarse_operators_are_those_of_galerkin_and_keep_constants():
     """On grids that are odd along a ring, where two cells that stay are neighbors."""
-    for sides, shape in ((P, (7, 12)), (((D, N), P), (9, 11)), (N, (10, 3, 4)), (P, (3, 5, 8))):
+    for sides, shape in ((P, (25, 18)), (((D, N), P), (17, 23)), (N, (10, 7, 12))):
         level, *rest = Multigrid(VariableDiffusion(rough(shape, 2.0), 1.0, sides)).levels
-        if not rest:
-            continue
         coarse = level.interpolation.coarse_shape
-        dense = lambda f, shape: jax.vmap(f, 0, 1)(jnp.eye(int(np.prod(shape))).reshape(-1, *shape))
-        p = dense(lambda u: level.interpolation.prolong(u).reshape(-1), coarse)
-        fine, found = (dense(lambda u, m=m: m.mv(u).reshape(-1), m.loss.shape) for m in (level.matrix, rest[0].matrix))
+        units = lambda shape: jnp.eye(int(np.prod(shape))).reshape(-1, *shape)
+        dense = lambda f, shape: jax.vmap(lambda u: f(u).ravel(), 0, 1)(units(shape))
+        p = dense(level.interpolation.prolong, coarse)
+        fine, found = (dense(m.mv, m.loss.shape) for m in (level.matrix, rest[0].matrix))
         np.testing.assert_allclose(found, p.T @ fine @ p, atol=1e-12 * np.abs(fine).max())
         if D not in sides[0]:
             np.testing.assert_allclose(p.sum(1), 1, rtol=1e-14)
@@ -218,7 +217,8 @@ def test_float32_and_batches():
     options = {"preconditioner": Multigrid(operator)}
     b = jnp.ones((32, 32), jnp.float32)
     solution = lx.linear_solve(operator, b, CG(1e-3, max_steps=30), options=options, throw=False)
-    exact = lx.linear_solve(jax.tree.map(lambda a: a.astype(float), operator), b.astype(float), CG(1e-8, max_steps=5000))
+    double = VariableDiffusion(inclusion(32, 1e6), 1 / 32)
+    exact = lx.linear_solve(double, b.astype(float), CG(1e-6, max_steps=5000), throw=False)
     assert solution.value.dtype == jnp.float32 and solution.stats["num_steps"] <= 12
     np.testing.assert_allclose(solution.value, exact.value, rtol=0, atol=2e-3 * jnp.max(exact.value))
 
