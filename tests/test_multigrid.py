@@ -127,16 +127,23 @@ def dense(function, shape):
     return jax.jit(jax.vmap(lambda u: function(u).ravel(), 0, 1))(units)
 
 
-def test_coarse_operators_are_those_of_galerkin_and_keep_constants():
+@pytest.mark.parametrize(
+    ("sides", "shape"),
+    [
+        (P, (25, 18)),
+        pytest.param(((D, N), P), (17, 23), marks=pytest.mark.slow),
+        pytest.param(N, (10, 7, 12), marks=pytest.mark.slow),
+    ],
+)
+def test_coarse_operators_are_those_of_galerkin_and_keep_constants(sides, shape):
     """On grids that are odd along a ring, where two cells that stay are neighbors."""
-    for sides, shape in ((P, (25, 18)), (((D, N), P), (17, 23)), (N, (10, 7, 12))):
-        level, *rest = Multigrid(VariableDiffusion(rough(shape, 2.0), 1.0, sides)).levels
-        coarse = level.interpolation.coarse_shape
-        p = dense(level.interpolation.prolong, coarse)
-        fine, found = (dense(m.mv, m.loss.shape) for m in (level.matrix, rest[0].matrix))
-        np.testing.assert_allclose(found, p.T @ fine @ p, atol=1e-12 * np.abs(fine).max())
-        if sides in (N, P):
-            np.testing.assert_allclose(p.sum(1), 1, rtol=1e-14)
+    level, *rest = Multigrid(VariableDiffusion(rough(shape, 2.0), 1.0, sides)).levels
+    coarse = level.interpolation.coarse_shape
+    p = dense(level.interpolation.prolong, coarse)
+    fine, found = (dense(m.mv, m.loss.shape) for m in (level.matrix, rest[0].matrix))
+    np.testing.assert_allclose(found, p.T @ fine @ p, atol=1e-12 * np.abs(fine).max())
+    if sides in (N, P):
+        np.testing.assert_allclose(p.sum(1), 1, rtol=1e-14)
 
 
 def test_cells_that_conduct_nothing():
