@@ -32,7 +32,7 @@ def smooth(n, contrast=1.0):
 
 @jax.jit
 def steps(operator, b, preconditioner):
-    solution = lx.linear_solve(operator, b, CG(1e-8), options={"preconditioner": preconditioner})
+    solution = lx.linear_solve(operator, b, CG(1e-8), options={"preconditioner": preconditioner}, throw=False)
     return solution.value, solution.stats["num_steps"]
 
 
@@ -82,7 +82,7 @@ def test_one_axis_with_jumps_is_exact():
 def inclusion(n, jump, dimension=2):
     """A ball that conducts `jump` times as well as what is around it."""
     x = (np.arange(n) + 0.5) / n
-    square = sum((x.reshape([-1 if k == axis else 1 for k in range(dimension)]) - 0.5) ** 2 for axis in range(dimension))
+    square = sum((c - 0.5) ** 2 for c in np.meshgrid(*[x] * dimension))
     return np.where(square < 0.1, jump, 1.0)
 
 
@@ -93,14 +93,16 @@ def board(n, jump, side=8):
 
 
 def test_iterations_do_not_depend_on_mesh_and_coefficient():
-    """As much below the old 11 to 800 as the mesh is odd, prime or a power of two."""
+    """On odd meshes too; without interpolation that follows the coefficient these take up to 400."""
     for n in (33, 64):
         cases = [smooth(n), inclusion(n, 1e6), inclusion(n, 1e-6), board(n, 1e6), rough((n, n), 2.5)]
         counts = []
         for a in cases:
             operator, b = VariableDiffusion(a, 1 / n), jnp.ones((n, n))
             value, count = steps(operator, b, Multigrid(operator))
-            assert jnp.linalg.norm(b - operator.mv(value)) <= 1e-8 * n
+            # What large coefficients let rounding leave of a residual is more than the tolerance.
+            rounding = 1e-15 * jnp.linalg.norm(operator.diagonal() * value)
+            assert jnp.linalg.norm(b - operator.mv(value)) <= 1e-8 * n + rounding
             counts.append(int(count))
         assert max(counts[:3]) <= 12 and max(counts) <= 18, counts
     assert steps(VariableDiffusion(smooth(n), 1 / n), b, fast_poisson(VariableDiffusion(smooth(n), 1 / n)))[1] <= 12
@@ -120,19 +122,28 @@ def test_the_smoother_is_the_chebyshev_polynomial_of_the_fourth_kind():
             np.testing.assert_allclose(left, expected * u, atol=1e-12)
 
 
-def test_coarse_operators_are_those_of_galerkin_and_keep_constants():
+def dense(function, shape):
+    units = jnp.eye(int(np.prod(shape))).reshape(-1, *shape)
+    return jax.jit(jax.vmap(lambda u: function(u).ravel(), 0, 1))(units)
+
+
+@pytest.mark.parametrize(
+    ("sides", "shape"),
+    [
+        (P, (25, 18)),
+        pytest.param(((D, N), P), (17, 23), marks=pytest.mark.slow),
+        pytest.param(N, (10, 7, 12), marks=pytest.mark.slow),
+    ],
+)
+def test_coarse_operators_are_those_of_galerkin_and_keep_constants(sides, shape):
     """On grids that are odd along a ring, where two cells that stay are neighbors."""
-    for sides, shape in ((P, (7, 12)), (((D, N), P), (9, 11)), (N, (10, 3, 4)), (P, (3, 5, 8))):
-        level, *rest = Multigrid(VariableDiffusion(rough(shape, 2.0), 1.0, sides)).levels
-        if not rest:
-            continue
-        coarse = level.interpolation.coarse_shape
-        dense = lambda f, shape: jax.vmap(f, 0, 1)(jnp.eye(int(np.prod(shape))).reshape(-1, *shape))
-        p = dense(lambda u: level.interpolation.prolong(u).reshape(-1), coarse)
-        fine, found = (dense(lambda u, m=m: m.mv(u).reshape(-1), m.loss.shape) for m in (level.matrix, rest[0].matrix))
-        np.testing.assert_allclose(found, p.T @ fine @ p, atol=1e-12 * np.abs(fine).max())
-        if D not in sides[0]:
-            np.testing.assert_allclose(p.sum(1), 1, rtol=1e-14)
+    level, *rest = Multigrid(VariableDiffusion(rough(shape, 2.0), 1.0, sides)).levels
+    coarse = level.interpolation.coarse_shape
+    p = dense(level.interpolation.prolong, coarse)
+    fine, found = (dense(m.mv, m.loss.shape) for m in (level.matrix, rest[0].matrix))
+    np.testing.assert_allclose(found, p.T @ fine @ p, atol=1e-12 * np.abs(fine).max())
+    if sides in (N, P):
+        np.testing.assert_allclose(p.sum(1), 1, rtol=1e-14)
 
 
 def test_cells_that_conduct_nothing():
@@ -213,9 +224,13 @@ def test_float32_and_batches():
     value, residual = jax.jit(jax.vmap(one))(a)
     assert value.dtype == jnp.float32 and jnp.all(jnp.linalg.norm(residual, axis=(1, 2)) < 1.2e-5 * 16)
     operator = VariableDiffusion(jnp.asarray(inclusion(32, 1e6), jnp.float32), 1 / 32)
-    solution = lx.linear_solve(operator, jnp.ones((32, 32), jnp.float32), CG(1e-3),
-                               options={"preconditioner": Multigrid(operator)})  # fmt: skip
+    options = {"preconditioner": Multigrid(operator)}
+    b = jnp.ones((32, 32), jnp.float32)
+    solution = lx.linear_solve(operator, b, CG(1e-3, max_steps=30), options=options, throw=False)
+    double = VariableDiffusion(inclusion(32, 1e6), 1 / 32)
+    exact = lx.linear_solve(double, b.astype(float), CG(1e-6, max_steps=5000), throw=False)
     assert solution.value.dtype == jnp.float32 and solution.stats["num_steps"] <= 12
+    np.testing.assert_allclose(solution.value, exact.value, rtol=0, atol=2e-3 * jnp.max(exact.value))
 
 
 def test_refusals():

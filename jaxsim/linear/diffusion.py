@@ -39,7 +39,7 @@ def per_axis(sides: Any, dimension: int) -> Sides:
 
 
 def harmonic_mean(a: jax.Array, b: jax.Array) -> jax.Array:
-    """2ab / (a + b): resistances of two half cells in series; exact in one dimension for jumps on faces, zero if one is."""
+    """2ab / (a + b): resistances of two half cells in series; exact in one dimension for jumps on faces."""
     of_a, of_b = power_of_two(jnp.abs(a)), power_of_two(jnp.abs(b))  # the product may leave the range of numbers
     large = jnp.maximum(of_a, of_b)
     total = a / large + b / large

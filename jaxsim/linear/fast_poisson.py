@@ -71,7 +71,7 @@ def fast_poisson(operator: VariableDiffusion, shift: Any = 0.0, inverse: Callabl
         raise ValueError(f"fast_poisson: `shift` must not be negative, got {shift}.")
     a = operator.coefficient
     if not isinstance(a, jax.core.Tracer) and not np.all(np.asarray(a) > 0):
-        raise ValueError("fast_poisson: the coefficient must be positive everywhere; use Multigrid where cells have zero.")
+        raise ValueError("fast_poisson: the coefficient must be positive; use Multigrid where cells have zero.")
     if inverse is None:
         axes = [axis_basis(n, h, *pair) for n, h, pair in zip(a.shape, operator.spacing, operator.sides)]
         inverse = _ShiftedLaplaceInverse(tuple(axes), shift)

@@ -285,7 +285,8 @@ def _coarse(level: _Level, lost) -> _Bonds:
     offsets, halves = _half(StencilPattern(shape, [[itertools.product((-1, 0, 1), repeat=len(shape))]], periodic))
     along = list(zip(*offsets))
     there = _outer([np.stack([np.roll(c, -o) for o in os]) for c, os in zip(numbers, along)], jnp.add)
-    inside = _outer([np.stack([_inside(n, o, p) for o in os]) for n, os, p in zip(shape, along, periodic)], jnp.multiply)
+    within = [np.stack([_inside(n, o, p) for o in os]) for n, os, p in zip(shape, along, periodic)]
+    inside = _outer(within, jnp.logical_and)
     entries = jnp.where(inside, -jnp.take_along_axis(images, there, 0), 0)
     bonds = {offset: half * entry for offset, half, entry in zip(offsets, halves, entries)}
     # P 1 = 1 - d with d zero, free of rounding, where nothing is lost; so P^T A P 1 = P^T (l - A d).

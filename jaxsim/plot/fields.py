@@ -113,8 +113,8 @@ def space_time(
     if not np.all(np.isfinite(times)) or np.any(np.diff(times) <= 0) or _edges(times, None) is None:
         raise ValueError(
             "plot.space_time: times must increase in equal steps, as those of `save_every` do, or "
-            f"`saveat=jnp.linspace(...)`; got steps from {np.diff(times).min():.3g} to {np.diff(times).max():.3g}. Draw "
-            "others as lines, `plot.field(u[i])`."
+            f"`saveat=jnp.linspace(...)`; got steps from {np.diff(times).min():.3g} to {np.diff(times).max():.3g}. "
+            "Draw others as lines, `plot.field(u[i])`."
         )
     nodes = _nodes(trajectory, 0)
     if values.shape[1] != len(nodes):
