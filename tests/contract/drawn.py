@@ -25,7 +25,7 @@ WAVES = {  # values and derivatives on [0, 1], of argument `a s` with the phase 
 
 @dataclasses.dataclass(frozen=True)
 class Drawn:
-    """A space and the waves that have its conditions; `order` is that of its derivatives, `None` where they are exact."""
+    """A space and the waves that have its conditions; derivatives are of an `order`, or exact where it is `None`."""
 
     space: js.Space
     kinds: tuple[str, ...]
