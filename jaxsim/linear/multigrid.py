@@ -30,8 +30,8 @@ class Multigrid(SymmetricOperator):
     a Chebyshev polynomial of the fourth kind in $D^{-1}A$, with the absolute row sums of $A$ for $D$, smooths the
     error; the coarsest matrix is inverted. The cycle is symmetric and positive definite, so that
     [`CG`][jaxsim.linear.CG] may use it, and the number of its iterations depends little on the mesh and on jumps of
-    the coefficient, whatever the numbers of cells. A coefficient that jumps from cell to cell at random, by many
-    orders of magnitude, is the exception: no grid of every second cell holds its paths.
+    the coefficient (in float32 up to about 1e5), whatever the numbers of cells. A coefficient that jumps from cell to
+    cell at random, by many orders of magnitude, is the exception: no grid of every second cell holds its paths.
 
     Interpolation: Alcouffe, Brandt, Dendy and Painter, SIAM J. Sci. Stat. Comput. 2 (1981) 430-454; Dendy, J. Comput.
     Phys. 48 (1982) 366-386. Smoother: Lottes, Numer. Linear Algebra Appl. 30 (2023), e2518, equation 3.
