@@ -29,8 +29,8 @@ def test_grids_are_values():
     [
         (dict(shape=()), "1, 2 or 3 axes"),
         (dict(shape=(4, 4, 4, 4)), "1, 2 or 3 axes"),
-        (dict(shape=(1, 8)), "at least 2 cells"),
-        (dict(shape=(8.5,)), "whole numbers"),
+        (dict(shape=(1, 8)), "whole number of at least 2"),
+        (dict(shape=(8.5,)), "whole number"),
         (dict(shape=8, lower=1.0, upper=1.0), "must exceed"),
         (dict(shape=(8, 8), lower=(0.0, 0.0, 0.0)), "one per axis"),
         (dict(shape=8, upper=float("nan")), "finite"),

@@ -58,6 +58,22 @@ def difference(mesh: Mesh, values, axis: int, dimension: int, derivative: int, o
     return map_shards(local, mesh, (slab, *cut), slab)(values, *leaves)
 
 
+def next_to(mesh: Mesh, values, dimension: int, end: int):
+    """As `_walls.next_to`, for the first axis of a box whose values are cut along it: every device gets them."""
+    first = values.ndim - dimension
+    slab = slab_spec(mesh, values.ndim, first)
+
+    def nodes(kept: int):
+        def local(block):
+            mine = lax.axis_index(mesh.axis_names[0]) == (0 if end == 0 else mesh.size - 1)
+            edge = _walls.next_to(block, first, end)(kept)
+            return lax.psum(jnp.where(mine, edge, 0), mesh.axis_names[0])
+
+        return map_shards(local, mesh, (slab,), PartitionSpec())(values)
+
+    return nodes
+
+
 def _neighbors(mesh: Mesh, block, along: int, width: int):
     """The nodes before and behind every slab, around the ring of devices."""
     name, size, count = mesh.axis_names[0], mesh.size, block.shape[along]

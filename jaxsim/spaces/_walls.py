@@ -191,57 +191,63 @@ def across(sides: tuple[Trace, Trace], values, along: int, derivative: int, orde
 
 
 class Wall(NamedTuple):
-    """A field at one wall: its values there and what is known of them, and how to find its outward slope.
+    """A field at one wall: what is known there, and how to find its values and outward slopes.
 
     `taken` counts the derivatives across the wall that it was made with.
     """
 
     trace: Trace
-    value: Any
+    value: Callable[[], Any]
     slope: Callable[[], Any]
     taken: int
 
 
-def at_wall(trace: Trace, values, along: int, order: int, axis: Axis, end: int, taken: int = 0) -> Wall:
+def next_to(values, along: int, end: int) -> Callable[[int], Any]:
+    """A function that gives so many of the nodes next to a wall, ascending along the axis."""
+    count = values.shape[along]
+    return lambda kept: lax.slice_in_dim(values, *((0, kept) if end == 0 else (count - kept, count)), axis=along)
+
+
+def at_wall(trace: Trace, near: Callable[[int], Any], along: int, order: int, axis: Axis, end: int,
+            taken: int = 0) -> Wall:  # fmt: skip
     """Values and outward slopes on a wall: known ones, otherwise those of the polynomial that ghosts lie on."""
     if trace is not None and trace.known is not None:
-        true, false = (at_wall(t, values, along, order, axis, end) for t in (certain(trace), None))
-        choose = lambda a, b: jnp.where(trace.known, a, b)
-        return Wall(trace, choose(true.value, false.value), lambda: choose(true.slope(), false.slope()), taken)
-    count, on_wall = values.shape[along], axis.gaps[end] == 0
-    edge = lax.slice_in_dim(values, *((0, 1) if end == 0 else (count - 1, count)), axis=along)
+        true, false = (at_wall(t, near, along, order, axis, end) for t in (certain(trace), None))
+        choose = lambda a, b: jnp.where(trace.known, a(), b())
+        return Wall(trace, lambda: choose(true.value, false.value), lambda: choose(true.slope, false.slope), taken)
+    on_wall = axis.gaps[end] == 0
     kept = closing_nodes(trace, order, on_wall)
     closure = _stencils.closure(axis.inside(end, kept), ())
-    start = 0 if end == 0 else count - kept
-    inside = lax.slice_in_dim(values, start, start + kept, axis=along)
-    inside = jnp.flip(inside, along) if end == 1 else inside
 
     def of_nodes(row):
-        row = jnp.asarray(row, real_dtype(values.dtype))
+        inside = jnp.flip(near(kept), along) if end == 1 else near(kept)
+        row = jnp.asarray(row, real_dtype(inside.dtype))
         return jnp.expand_dims(jnp.tensordot(row, inside, ((0,), (along,)), precision=lax.Precision.HIGHEST), along)
 
     def bubble():
         """The share of the polynomial that vanishes at the nodes."""
         if trace is None:
-            return jnp.zeros((), values.dtype)
-        cast = lambda x: jnp.asarray(x, real_dtype(values.dtype))
-        a, b = map(cast, trace.coefficients())
+            return 0.0
+        face, slope = of_nodes(closure.face), of_nodes(closure.slope)
+        a, b = (jnp.asarray(c, real_dtype(face.dtype)) for c in trace.coefficients())
         b = b / axis.spacing
-        g = 0 if trace.value is None else trace.value
-        left = g - a * of_nodes(closure.face) - b * of_nodes(closure.slope)
+        left = (0 if trace.value is None else trace.value) - a * face - b * slope
         return left / (a * closure.bubble_face + b * closure.bubble_slope)
+
+    def given():
+        return jnp.zeros_like(near(1)) if trace.value is None else trace.value
 
     def value():
         if isinstance(trace, Dirichlet):
-            return jnp.zeros_like(edge) if trace.value is None else jnp.broadcast_to(trace.value, edge.shape)
-        return edge if on_wall else of_nodes(closure.face) + bubble() * closure.bubble_face
+            return given()
+        return near(1) if on_wall else of_nodes(closure.face) + bubble() * closure.bubble_face
 
     def slope():
         if isinstance(trace, Neumann):
-            return jnp.zeros_like(edge) if trace.value is None else jnp.broadcast_to(trace.value, edge.shape)
+            return given()
         return (of_nodes(closure.slope) + bubble() * closure.bubble_slope) / axis.spacing
 
-    return Wall(trace, value(), slope, taken)
+    return Wall(trace, value, slope, taken)
 
 
 def function_of(function: Callable, walls: list[Wall], shape: tuple[int, ...]) -> Trace:
@@ -255,7 +261,7 @@ def function_of(function: Callable, walls: list[Wall], shape: tuple[int, ...]) -
     flags = [t.known for t in known]
     if all(isinstance(t, Neumann) and t.value is None for t in known):
         return flagged(Neumann(), flags)
-    values = [w.value for w in walls]
+    values = [w.value() for w in walls]
     try:
         found = jax.eval_shape(function, *values)
     except (TypeError, ValueError, IndexError):  # it knows the nodes, as one that multiplies with nodal values does
@@ -264,14 +270,16 @@ def function_of(function: Callable, walls: list[Wall], shape: tuple[int, ...]) -
         return None
     if any(isinstance(t, Dirichlet) for t in known):
         return flagged(Dirichlet(function(*values)), flags)
-    return flagged(Neumann(jax.jvp(function, values, [w.slope().astype(w.value.dtype) for w in walls])[1]), flags)
+    slopes = [w.slope().astype(v.dtype) for w, v in zip(walls, values)]
+    return flagged(Neumann(jax.jvp(function, values, slopes)[1]), flags)
 
 
-def product(u: Wall, v: Wall) -> Trace:
+def product(walls: list[Wall], shape: tuple[int, ...]) -> Trace:
     """What is known at a wall of a product: with one known value there, which may be zero, the value of the product.
 
     A second derivative of which nothing is known has no value: its extrapolation would drive what it is made of.
     """
+    u, v = walls
     zero = next((w.trace for w in (u, v) if isinstance(w.trace, Dirichlet) and w.trace.value is None), None)
     if zero is not None and zero.known is None:
         return Dirichlet()
@@ -280,8 +288,8 @@ def product(u: Wall, v: Wall) -> Trace:
             if other.trace is None and other.taken > 1:
                 return None
             flags = [one.trace.known, other.trace.known if other.trace is not None and other.taken > 1 else None]
-            return flagged(Dirichlet(one.value * other.value), flags)
-    return function_of(lambda a, b: a * b, [u, v], jnp.broadcast_shapes(u.value.shape, v.value.shape))
+            return flagged(Dirichlet(one.value() * other.value()), flags)
+    return function_of(lambda a, b: a * b, [u, v], shape)
 
 
 def ends(values, along: int, depth: int, sides: tuple[Trace, Trace], order: int, axis: Axis):

@@ -116,14 +116,14 @@ def _normal_flux(u: Field, axis: int, entry: Entry, mean: Callable) -> jax.Array
     inner = inner / column(width * np.diff(x), values, along)
     ends = []
     for end, sign in ((0, -1), (1, 1)):
-        wall = _walls.at_wall(space.trace(u, axis, end), values, along, 2, nodes, end)
+        wall = _walls.at_wall(space.trace(u, axis, end), _walls.next_to(values, along, end), along, 2, nodes, end)
         if u.data.taken and u.data.taken[axis] > 1:
             values = _walls.two_conditions(values, axis, (wall.trace, wall.trace))
         at = _at_wall(entry, u, axis, end)
         if nodes.gaps[end] == 1:  # the wall is a neighbor of the last node
             distance = width * (x[0] if end == 0 else nodes.extent - x[-1])
             beside = mean(at, _edge(coefficient, back, end))
-            ends.append(beside * sign * (wall.value - _edge(values, back, end)) / distance)
+            ends.append(beside * sign * (wall.value() - _edge(values, back, end)) / distance)
         else:
             ends.append(at * sign * wall.slope())
     return jnp.concatenate([ends[0], inner, ends[1]], along)
@@ -147,8 +147,8 @@ def _tangential_flux(u: Field, axis: int, other: int, entry: Entry) -> jax.Array
         return jnp.concatenate([seam, inner, seam], along)
     ends = []
     for end in (0, 1):
-        wall = _walls.at_wall(space.trace(u, axis, end), values, along, 2, nodes, end)
-        on_wall = _at_wall(entry, u, axis, end) * slope(wall.value, sides if closed else (None, None))
+        wall = _walls.at_wall(space.trace(u, axis, end), _walls.next_to(values, along, end), along, 2, nodes, end)
+        on_wall = _at_wall(entry, u, axis, end) * slope(wall.value(), sides if closed else (None, None))
         if nodes.gaps[end] == 1:
             on_wall = 0.5 * (on_wall + _edge(flux, back, end))
         ends.append(on_wall)
@@ -171,7 +171,8 @@ def _at_wall(entry: Entry, u: Field, axis: int, end: int) -> jax.Array:
     trace = entry.data.traces[axis][end] if entry.data.traces is not None else None
     if trace is None:
         return _edge(values, back, end)
-    return _walls.at_wall(trace, values, values.ndim + back, 2, u.space.axes[axis], end).value
+    return _walls.at_wall(trace, _walls.next_to(values, values.ndim + back, end), values.ndim + back, 2,
+                          u.space.axes[axis], end).value()  # fmt: skip
 
 
 def _on_faces(values, back: int, mean: Callable) -> jax.Array:

@@ -277,7 +277,7 @@ class FiniteDifference(Space):
 
     def multiply(self, u: Field, v: Field) -> Field:
         values = self.values(u) * self.values(v)
-        known = self._at_walls(lambda walls, shape: _walls.product(*walls), values, u, v)
+        known = self._at_walls(_walls.product, values, u, v)
         return Field(self, Nodal(values, known, taken=_taken((u, v))))
 
     def pointwise(self, function: Callable, *fields: Field, degree: int = 2) -> Field:
@@ -292,10 +292,9 @@ class FiniteDifference(Space):
 
         def one(axis, end):
             walls = [
-                _walls.at_wall(
-                    self.trace(u, axis, end), u.data.values, u.data.values.ndim - self.dimension + axis, self.order,
-                    self.axes[axis], end, u.data.taken[axis] if u.data.taken else 0,
-                )
+                _walls.at_wall(self.trace(u, axis, end), self._next_to(u.data.values, axis, end),
+                               u.data.values.ndim - self.dimension + axis, self.order, self.axes[axis], end,
+                               u.data.taken[axis] if u.data.taken else 0)
                 for u in fields
             ]  # fmt: skip
             components = values.shape[: values.ndim - self.dimension]
@@ -376,6 +375,12 @@ class FiniteDifference(Space):
             return _halo.difference(self.mesh, values, axis, self.dimension, derivative, self.order, nodes, sides)
         along = values.ndim - self.dimension + axis
         return _differences.difference(values, along, derivative, self.order, nodes, sides)
+
+    def _next_to(self, values, axis: int, end: int) -> Callable:
+        """The nodes next to one wall, by their number."""
+        if self.mesh is not None and axis == 0:
+            return _halo.next_to(self.mesh, values, self.dimension, end)
+        return _walls.next_to(values, values.ndim - self.dimension + axis, end)
 
     def trace(self, u: Field, axis: int, end: int) -> Trace:
         """What is known of a field at one wall, 0 the lower; `None` where nothing is."""
