@@ -12,6 +12,7 @@ from ._base import (
     speeds_of_signals,
     tangent_part,
 )
+from .absorbing import AbsorbingLayer
 from .boussinesq import Boussinesq
 from .burgers import Burgers
 from .chaotic import (
@@ -50,6 +51,7 @@ from .thermal_convection import ThermalConvection
 from .wave import KleinGordon, Wave
 
 __all__ = [
+    "AbsorbingLayer",
     "Advection",
     "AdvectionDiffusion",
     "AllenCahn",

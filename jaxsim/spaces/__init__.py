@@ -3,7 +3,7 @@
 from ._base import Modes, NoDiagonalForm, Space
 from ._expressions import AbstractLeaf, Coefficients, coefficients_of, like_of
 from .body import Body
-from .boundary import Boundary, Clamped, Dirichlet, Neumann, Periodic, Robin
+from .boundary import Boundary, Clamped, Dirichlet, Neumann, Periodic, Robin, WallFlux
 from .conservation import Central, Reconstruction, Upwind, transport
 from .dictionary import Dictionary, Expansion, check_functions, sum_of, weighted
 from .diffusion import diffuse
@@ -14,6 +14,7 @@ from .function import Callables, Function
 from .interpolation import interpolate
 from .point import Point
 from .sharding import error_if, shard
+from .sources import point_sources
 from .staggered import Staggered
 
 __all__ = [
@@ -47,12 +48,14 @@ __all__ = [
     "Space",
     "Staggered",
     "Upwind",
+    "WallFlux",
     "check_functions",
     "coefficients_of",
     "diffuse",
     "error_if",
     "interpolate",
     "like_of",
+    "point_sources",
     "shard",
     "sum_of",
     "transport",

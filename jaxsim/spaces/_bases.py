@@ -9,7 +9,7 @@ from ..linear.bases import AxisBasis, DenseBasis, Nodes, Side
 from ..linear.bases import axis_basis as uniform_basis
 from . import _stencils, _walls
 from ._axis import HALF, Axis
-from .boundary import Clamped, Dirichlet, Neumann, Sides, is_concrete
+from .boundary import Clamped, Dirichlet, Neumann, Sides, WallFlux, is_concrete
 
 _KINDS = {Dirichlet: Side.DIRICHLET, Neumann: Side.NEUMANN}
 
@@ -22,7 +22,7 @@ def axis_basis(axis: Axis, sides: Sides, order: int) -> AxisBasis | None | bool:
     if axis.periodic:
         return None
     kinds = tuple(type(c) for c in sides)
-    if Clamped in kinds:
+    if Clamped in kinds or WallFlux in kinds or any(map(_walls.varies, sides)):
         return False
     if order == 2 and axis.positions is None and all(kind in _KINDS for kind in kinds):
         nodes = Nodes.CENTERS if axis.gaps == (HALF, HALF) else Nodes.FACES

@@ -19,7 +19,7 @@ from jax import lax
 from . import _stencils
 from ._axis import Axis
 from ._base import real_dtype
-from .boundary import Boundary, Clamped, Dirichlet, Neumann, Periodic, is_concrete, is_zero, same_kind
+from .boundary import Boundary, Clamped, Dirichlet, Neumann, Periodic, WallFlux, is_concrete, is_zero, same_kind
 from .sharding import error_if
 
 Trace = Boundary | None
@@ -58,19 +58,24 @@ def face_values(function: Callable, coordinates: tuple, components: tuple[int, .
     return Dirichlet(jnp.broadcast_to(values, (*components, *shape)))
 
 
-def resolve(space, axis: int, end: int, shape: tuple[int, ...], dtype) -> Boundary:
-    """The space's own condition on one side as a trace of a field with values of this shape and type."""
+def resolve(space, axis: int, end: int, shape: tuple[int, ...], dtype, on_wall: Callable | None = None) -> Boundary:
+    """The space's own condition on one side as a trace of a field with values of this shape and type.
+
+    `on_wall` gives the values there, for a `WallFlux`.
+    """
     condition, dimension = space.boundary[axis][end], space.dimension
     if isinstance(condition, Periodic):
         return condition
     if is_zero(condition.value):
-        return condition.with_value(None)
+        side = space.shape[:axis] + space.shape[axis + 1 :]
+        return _over_the_side(condition, axis, side).with_value(None)
     components, value = shape[: len(shape) - dimension], condition.value
     if callable(value):
         t = jnp.asarray(0.0 if space.time is None else space.time)
         t = t.reshape(t.shape + (1,) * (len(shape) - 1 - t.ndim)) if t.ndim else t
         points = face_coordinates(space, axis, end)
-        value = jnp.asarray(value(t, *(jnp.squeeze(x, axis) for x in points)))
+        state = (jnp.squeeze(on_wall(), len(components) + axis),) if isinstance(condition, WallFlux) else ()
+        value = jnp.asarray(value(t, *state, *(jnp.squeeze(x, axis) for x in points)))
     if jnp.iscomplexobj(value) and not jnp.issubdtype(dtype, jnp.complexfloating):
         raise TypeError("FiniteDifference: a complex boundary value on a space of real fields; use real=False.")
     side = space.shape[:axis] + space.shape[axis + 1 :]
@@ -82,7 +87,26 @@ def resolve(space, axis: int, end: int, shape: tuple[int, ...], dtype) -> Bounda
             f"{type(condition).__name__}: the boundary value of axis {axis} has shape {value.shape}, which "
             f"does not broadcast against {target}, the components of the field and the nodes of the side."
         ) from None
-    return condition.with_value(jnp.expand_dims(value, len(components) + axis))
+    return _over_the_side(condition, axis, side).with_value(jnp.expand_dims(value, len(components) + axis))
+
+
+def _over_the_side(condition: Boundary, axis: int, side: tuple[int, ...]) -> Boundary:
+    """The condition, with numbers that vary along the side as arrays of grid axes, that of the wall of size one."""
+    if not varies(condition):
+        return condition
+    try:
+        a, b = (jnp.expand_dims(jnp.broadcast_to(jnp.asarray(c), side), axis) for c in condition.coefficients())
+    except ValueError:
+        shapes = [np.shape(c) for c in condition.coefficients()]
+        raise ValueError(f"Robin: `a` and `b` have shapes {shapes}, which do not broadcast against the nodes of the "
+                         f"side of axis {axis}, {side}.") from None  # fmt: skip
+    return dataclasses.replace(condition, a=a, b=b)
+
+
+def varies(condition: Trace) -> bool:
+    """Whether the numbers of a condition vary along the side."""
+    numbers = () if condition is None or isinstance(condition, Periodic) else condition.coefficients()
+    return any(np.ndim(c) for c in numbers)
 
 
 def constant(array, shape: tuple[int, ...], traces: Traces) -> Traces:
@@ -219,20 +243,7 @@ def at_wall(trace: Trace, near: Callable[[int], Any], along: int, order: int, ax
     kept = closing_nodes(trace, order, on_wall)
     closure = _stencils.closure(axis.inside(end, kept), ())
 
-    def of_nodes(row):
-        inside = jnp.flip(near(kept), along) if end == 1 else near(kept)
-        row = jnp.asarray(row, real_dtype(inside.dtype))
-        return jnp.expand_dims(jnp.tensordot(row, inside, ((0,), (along,)), precision=lax.Precision.HIGHEST), along)
-
-    def bubble():
-        """The share of the polynomial that vanishes at the nodes."""
-        if trace is None:
-            return 0.0
-        face, slope = of_nodes(closure.face), of_nodes(closure.slope)
-        a, b = (jnp.asarray(c, real_dtype(face.dtype)) for c in trace.coefficients())
-        b = b / axis.spacing
-        left = (0 if trace.value is None else trace.value) - a * face - b * slope
-        return left / (a * closure.bubble_face + b * closure.bubble_slope)
+    of_nodes = _rows(near, kept, along, end)
 
     def given():
         return jnp.zeros_like(near(1)) if trace.value is None else trace.value
@@ -240,14 +251,38 @@ def at_wall(trace: Trace, near: Callable[[int], Any], along: int, order: int, ax
     def value():
         if isinstance(trace, Dirichlet):
             return given()
-        return near(1) if on_wall else of_nodes(closure.face) + bubble() * closure.bubble_face
+        if on_wall:
+            return near(1)
+        return of_nodes(closure.face) + _share(trace, closure, of_nodes, axis) * closure.bubble_face
 
     def slope():
         if isinstance(trace, Neumann):
             return given()
-        return (of_nodes(closure.slope) + bubble() * closure.bubble_slope) / axis.spacing
+        return (of_nodes(closure.slope) + _share(trace, closure, of_nodes, axis) * closure.bubble_slope) / axis.spacing
 
     return Wall(trace, value, slope, taken)
+
+
+def _rows(near: Callable[[int], Any], kept: int, along: int, end: int) -> Callable:
+    """A function of a row of weights: the sum over the nodes next to a wall, counted from it."""
+
+    def of_nodes(row):
+        inside = jnp.flip(near(kept), along) if end == 1 else near(kept)
+        row = jnp.asarray(row, real_dtype(inside.dtype))
+        return jnp.expand_dims(jnp.tensordot(row, inside, ((0,), (along,)), precision=lax.Precision.HIGHEST), along)
+
+    return of_nodes
+
+
+def _share(trace: Trace, closure: _stencils.Closure, of_nodes: Callable, axis: Axis):
+    """How much of the polynomial that vanishes at the nodes makes the condition hold."""
+    if trace is None:
+        return 0.0
+    face, slope = of_nodes(closure.face), of_nodes(closure.slope)
+    a, b = (jnp.asarray(c, real_dtype(face.dtype)) for c in trace.coefficients())
+    b = b / axis.spacing
+    left = (0 if trace.value is None else trace.value) - a * face - b * slope
+    return left / (a * closure.bubble_face + b * closure.bubble_slope)
 
 
 def function_of(function: Callable, walls: list[Wall], shape: tuple[int, ...]) -> Trace:
@@ -326,6 +361,11 @@ def ghosts(values, along: int, depth: int, trace: Trace, order: int, axis: Axis,
         else (lax.slice_in_dim(values, count - kept, count, axis=along))
     )
     closure, vector = _stencils.closure(axis.inside(end, kept), axis.outside(end, depth)), None
+    if varies(trace):
+        of_nodes = _rows(lambda _: inside, kept, along, end)
+        share = _share(trace, closure, of_nodes, axis)
+        outward = [of_nodes(row) + share * size for row, size in zip(closure.nodes, closure.bubble)]
+        return jnp.concatenate(outward[::-1] if end == 0 else outward, along)
     matrix = closure.nodes
     if trace is not None:
         a, b = trace.coefficients()

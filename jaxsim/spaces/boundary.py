@@ -17,8 +17,8 @@ class _Law(eqx.Module):
 
     function: Callable = eqx.field(static=True)
 
-    def __call__(self, t, *x):
-        return self.function(t, *x)
+    def __call__(self, *arguments):
+        return self.function(*arguments)
 
 
 def _leaf(value: Any) -> Any:
@@ -49,8 +49,8 @@ class _Known(eqx.Module):
 def _number(value: Any) -> Any:
     if isinstance(value, (int, float, _Known)):
         return value if isinstance(value, _Known) else _Known(float(value))
-    if callable(value) or jnp.ndim(value):
-        raise ValueError(f"Robin: `a` and `b` must be numbers, uniform over the side; got {value!r}.")
+    if callable(value):
+        raise ValueError(f"Robin: `a` and `b` are numbers or arrays over the side; got {value!r}.")
     return jnp.asarray(value, jnp.result_type(float, value))
 
 
@@ -148,7 +148,9 @@ class Robin(Boundary):
     **Arguments:**
 
     - `a`, `b`: numbers, not both zero. With $a b < 0$ the wall feeds the field, and may destabilize it. To
-        differentiate them give arrays.
+        differentiate them give arrays. Arrays that broadcast against the side let the kind of condition vary along it:
+        `Robin(where(x < 1, 1.0, 0.0), where(x < 1, 0.0, 1.0))` prescribes the value on one part and the slope on the
+        other. Such a space has no diagonal form.
     - `value`: $g$, as for [`Dirichlet`][jaxsim.Dirichlet].
 
     **Raises:** `ValueError` where `a` and `b` are both zero.
@@ -160,8 +162,10 @@ class Robin(Boundary):
     known: Any = eqx.field(default=None, kw_only=True)
 
     def __check_init__(self):
-        if is_concrete(*self.coefficients()) and not any(np.any(np.asarray(c)) for c in self.coefficients()):
-            raise ValueError("Robin: `a` and `b` are both zero, which is no condition at all.")
+        if is_concrete(*self.coefficients()):
+            a, b = map(np.asarray, self.coefficients())
+            if not np.all((a != 0) | (b != 0)):
+                raise ValueError("Robin: `a` and `b` are both zero, which is no condition at all.")
 
     def coefficients(self):
         a, b = (number.value if isinstance(number, _Known) else number for number in (self.a, self.b))
@@ -169,6 +173,28 @@ class Robin(Boundary):
 
     def with_value(self, value):
         return dataclasses.replace(self, value=value)
+
+
+class WallFlux(Boundary):
+    """A flux through the wall that depends on the state there, $\\partial u / \\partial n = q(t, u, x)$, outward.
+
+    Radiation, evaporation, reactions on a surface. It takes the values that the nodes next to the wall give there. The
+    Laplacian of such a field is not linear in it: write it in `nonlinear`, and choose a solver of diffrax.
+
+    **Arguments:**
+
+    - `law`: $q$, a function `law(t, u, *x)` of time, of the values on the side, `(*components, *side)`, and of all
+        coordinates of its points, arrays of shape `side`; in units of $u$ per length. A module keeps its numbers as
+        leaves.
+    """
+
+    value: Callable = eqx.field(converter=_leaf)
+
+    def coefficients(self):
+        return 0.0, 1.0
+
+    def with_value(self, value):
+        return Neumann(value)
 
 
 Sides = tuple[Boundary, Boundary]
@@ -223,4 +249,4 @@ def same_kind(conditions: list) -> Any:
 
 def _equal(a: Any, b: Any) -> Any:
     xp, dtype = np if is_concrete(a, b) else jnp, jnp.result_type(float)
-    return xp.equal(xp.asarray(a, dtype), xp.asarray(b, dtype))
+    return xp.all(xp.equal(xp.asarray(a, dtype), xp.asarray(b, dtype)))

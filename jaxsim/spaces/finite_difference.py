@@ -386,7 +386,10 @@ class FiniteDifference(Space):
         """What is known of a field at one wall, 0 the lower; `None` where nothing is."""
         if u.data.traces is not None:
             return u.data.traces[axis][end]
-        return _walls.resolve(u.space, axis, end, u.data.values.shape, u.data.values.dtype)
+        values = u.data.values
+        near, along = self._next_to(values, axis, end), values.ndim - self.dimension + axis
+        on_wall = lambda: _walls.at_wall(None, near, along, self.order, self.axes[axis], end).value()
+        return _walls.resolve(u.space, axis, end, values.shape, values.dtype, on_wall)
 
     def derived(self, values: jax.Array, taken: tuple[int, ...] | None = None) -> Field:
         """A field of nodal values of which nothing is known at the walls; see `Nodal` for `taken`."""
