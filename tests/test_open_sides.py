@@ -61,7 +61,7 @@ class Sound(js.Equation):
         return -self.speed * js.partial(v, 0) - damping * p, -self.speed * js.partial(p, 0) - damping * v
 
 
-@pytest.mark.parametrize(("scale", "walls"), [(1.0, False), (1e-3, True)])
+@pytest.mark.parametrize(("scale", "walls"), [pytest.param(1.0, False, marks=pytest.mark.slow), (1e-3, True)])
 def test_waves_leave_through_a_sponge(scale, walls):
     grid = js.Grid(128, -scale, 3 * scale)
     space = js.FiniteDifference(grid, js.Neumann(), order=4) if walls else js.Fourier(grid)

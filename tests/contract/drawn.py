@@ -80,9 +80,9 @@ def _common(draw, dimensions):
 
 
 @st.composite
-def fourier(draw):
+def fourier(draw, real=True):
     grid, size, dtype = _common(draw, (1, 2, 3))
-    return Drawn(js.Fourier(grid), ("period",) * grid.dimension, None, size, dtype)
+    return Drawn(js.Fourier(grid, real=real), ("period",) * grid.dimension, None, size, dtype)
 
 
 @st.composite
@@ -104,9 +104,14 @@ def walls(draw):
     return Drawn(space, kinds, order if all(kind == "period" for kind in kinds) else 2, size, dtype)
 
 
-SPACES = {"Fourier": fourier(), "FiniteDifference, periodic": periodic(), "FiniteDifference, walls": walls()}
+SPACES = {
+    "Fourier": fourier(),
+    "Fourier, complex": fourier(real=False),
+    "FiniteDifference, periodic": periodic(),
+    "FiniteDifference, walls": walls(),
+}
 
 
 def values(u: js.Field) -> jax.Array:
     """Nodal values in double precision."""
-    return jnp.asarray(u.values, jnp.float64)
+    return jnp.asarray(u.values, jnp.complex128 if jnp.iscomplexobj(u.values) else jnp.float64)

@@ -50,8 +50,7 @@ def test_derivatives_are_those_of_waves(drawn, data):
     axes = range(space.dimension)
     laplacian = sum(drawn.wave(1, tuple(2 * (a == b) for b in axes))(*x) for a in axes)
     close(values(js.laplacian(u)), laplacian, drawn.tolerance(2))
-    np.testing.assert_array_equal(values(js.laplacian(u)).dtype, jnp.float64)
-    assert js.laplacian(u).dtype == drawn.dtype
+    assert jnp.finfo(js.laplacian(u).dtype).dtype == drawn.dtype
 
 
 @contract(quick=1)
@@ -80,7 +79,7 @@ def test_integrals_and_integration_by_parts(drawn, data):
     scale = float(js.norm(u) * js.norm(js.laplacian(v)))
     bound = eps if drawn.order is None or drawn.order == 2 and set(drawn.kinds) == {"period"} else drawn.tolerance(2, 2)
     np.testing.assert_allclose(left, right, rtol=0, atol=scale * bound)
-    assert js.inner(u, js.laplacian(u)) < eps * float(js.norm(u) * js.norm(js.laplacian(u)))
+    assert js.inner(u, js.laplacian(u)).real < eps * float(js.norm(u) * js.norm(js.laplacian(u)))
 
 
 @contract(quick=1)
@@ -90,7 +89,7 @@ def test_products_are_those_of_values(drawn, data):
     square = drawn.wave(1)(*drawn.space.coordinates()) ** 2
     for product in (u * v, u**2, js.pointwise(lambda a: a * a, u)):
         close(values(product), square, eps)
-    close(values(u * values(v).astype(drawn.dtype)), square, eps)
+    close(values(u * v.values), square, eps)
     close(values((u + size) / size), values(u) / size + 1, eps)
     close(values(2 - u / size), 2 - values(u) / size, eps)
 
@@ -104,7 +103,7 @@ def test_evaluation_and_interpolation(drawn, data):
     nodes = [x.ravel()[:: max(1, x.size // 3)] for x in space.coordinates()]
     np.testing.assert_allclose(u(*nodes), drawn.wave()(*nodes), rtol=0, atol=drawn.size * (
         1e-4 if drawn.dtype == jnp.float32 else 1e-9))  # fmt: skip
-    finer = js.FiniteDifference(space.grid.refine(2))
+    finer = js.FiniteDifference(space.grid.refine(2), real=space.real)
     if set(drawn.kinds) == {"period"}:
         moved = js.interpolate(u, finer)
         close(values(moved), drawn.wave()(*finer.coordinates()), drawn.tolerance(0))
