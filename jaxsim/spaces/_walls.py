@@ -74,7 +74,9 @@ def resolve(space, axis: int, end: int, shape: tuple[int, ...], dtype, on_wall: 
         t = jnp.asarray(0.0 if space.time is None else space.time)
         t = t.reshape(t.shape + (1,) * (len(shape) - 1 - t.ndim)) if t.ndim else t
         points = face_coordinates(space, axis, end)
-        state = (jnp.squeeze(on_wall(), len(components) + axis),) if isinstance(condition, WallFlux) else ()
+        state = ()
+        if isinstance(condition, WallFlux) and on_wall is not None:
+            state = (jnp.squeeze(on_wall(), len(components) + axis),)
         value = jnp.asarray(value(t, *state, *(jnp.squeeze(x, axis) for x in points)))
     if jnp.iscomplexobj(value) and not jnp.issubdtype(dtype, jnp.complexfloating):
         raise TypeError("FiniteDifference: a complex boundary value on a space of real fields; use real=False.")
