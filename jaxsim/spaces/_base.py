@@ -429,6 +429,12 @@ def complex_dtype(dtype) -> np.dtype:
     return np.dtype(np.complex64 if real_dtype(dtype) == np.float32 else np.complex128)
 
 
+def check_precision(dtype) -> None:
+    """`TypeError` for numbers of half precision, which transforms and solvers do not take."""
+    if jnp.issubdtype(dtype, jnp.inexact) and jnp.finfo(dtype).bits < 32:
+        raise TypeError(f"fields are of single or double precision; got values of type {dtype}.")
+
+
 def nodal_array(source: Any, coordinates: Callable[[], tuple], shape: tuple[int, ...]) -> jax.Array:
     """Nodal values, shape `(..., *shape)`, from what a user gives: a callable of the coordinates, an array, a sequence.
 
@@ -445,8 +451,7 @@ def nodal_array(source: Any, coordinates: Callable[[], tuple], shape: tuple[int,
             values = [jnp.broadcast_to(jnp.asarray(v), shape) for v in values]
         values = jnp.stack([jnp.asarray(v) for v in values])
     values = jnp.asarray(values)
-    if jnp.issubdtype(values.dtype, jnp.inexact) and jnp.finfo(values.dtype).bits < 32:
-        raise TypeError(f"fields are of single or double precision; got values of type {values.dtype}.")
+    check_precision(values.dtype)
     if called and values.shape[max(values.ndim - len(shape), 0) :] != shape:
         values = jnp.broadcast_to(values, np.broadcast_shapes(values.shape, shape))
     return values

@@ -356,15 +356,12 @@ def ghosts(values, along: int, depth: int, trace: Trace, order: int, axis: Axis,
     if isinstance(trace, Clamped):
         return _clamped_ghosts(values, along, depth, order, axis, end)
     trace = None if isinstance(trace, Dirichlet) and axis.gaps[end] == 0 else trace  # the node on the wall knows
-    count, kept = values.shape[along], closing_nodes(trace, order, axis.gaps[end] == 0)
-    inside = (
-        lax.slice_in_dim(values, 0, kept, axis=along)
-        if end == 0
-        else (lax.slice_in_dim(values, count - kept, count, axis=along))
-    )
+    kept = closing_nodes(trace, order, axis.gaps[end] == 0)
+    near = next_to(values, along, end)
+    inside = near(kept)
     closure, vector = _stencils.closure(axis.inside(end, kept), axis.outside(end, depth)), None
     if varies(trace):
-        of_nodes = _rows(lambda _: inside, kept, along, end)
+        of_nodes = _rows(near, kept, along, end)
         share = _share(trace, closure, of_nodes, axis)
         outward = [of_nodes(row) + share * size for row, size in zip(closure.nodes, closure.bubble)]
         return jnp.concatenate(outward[::-1] if end == 0 else outward, along)
@@ -417,9 +414,7 @@ def _bend(values, along: int, order: int, axis: Axis, end: int):
 
 def _of_nodes(rows, values, along: int, end: int):
     """Rows of weights of the nodes next to a wall, counted from it, times their values."""
-    count, kept = values.shape[along], rows.shape[1]
-    start = 0 if end == 0 else count - kept
-    inside = lax.slice_in_dim(values, start, start + kept, axis=along)
+    inside = next_to(values, along, end)(rows.shape[1])
     rows = jnp.asarray(rows if end == 0 else rows[:, ::-1], real_dtype(values.dtype))
     found = jnp.tensordot(rows, inside, ((1,), (along,)), precision=lax.Precision.HIGHEST)
     return jnp.moveaxis(found, 0, along)

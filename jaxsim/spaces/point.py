@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..field import Field
-from ._base import Modes, NoDiagonalForm, Space
+from ._base import Modes, NoDiagonalForm, Space, check_precision
 
 
 class Point(Space):
@@ -47,8 +47,7 @@ class Point(Space):
     def field(self, source) -> Field:
         """A field from its values, or from a callable without arguments that gives them."""
         values = jnp.asarray(source() if callable(source) else source)
-        if jnp.issubdtype(values.dtype, jnp.inexact) and jnp.finfo(values.dtype).bits < 32:
-            raise TypeError(f"fields are of single or double precision; got values of type {values.dtype}.")
+        check_precision(values.dtype)
         return Field(self, values if jnp.issubdtype(values.dtype, jnp.inexact) else values.astype(float))
 
     def values(self, u: Field) -> jax.Array:
